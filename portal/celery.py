@@ -1,0 +1,11 @@
+"""The Celery application: broker and beat are configured in ``portal.settings`` (prefix ``CELERY_``)."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("preflight")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
