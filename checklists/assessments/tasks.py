@@ -1,0 +1,8 @@
+from celery import shared_task
+
+from checklists.assessments import services
+
+
+@shared_task
+def expire_waivers() -> None:
+    services.expire_waivers()
