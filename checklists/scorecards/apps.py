@@ -8,10 +8,11 @@ class ScorecardsConfig(AppConfig):
 
     def ready(self) -> None:
         from checklists import journal
-        from checklists.scorecards.services import refresh_from_event
+        from checklists.scorecards.services import refresh_from_event, refresh_from_model_event
 
         for verb in REFRESHING:
             journal.subscribe(verb, refresh_from_event)
+        journal.subscribe("registry.model.changed", refresh_from_model_event)
 
 
 REFRESHING = (

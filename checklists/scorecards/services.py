@@ -24,6 +24,13 @@ def refresh_from_event(event: Event) -> None:
     refresh(release_id=event.release_id)
 
 
+def refresh_from_model_event(event: Event) -> None:
+    """Subscriber: a new tier changes what each release of the model must meet."""
+    if "tier" in event.data:
+        slug = event.subject.removeprefix("models/")
+        refresh_all(release_ids=list(Release.objects.filter(model__slug=slug).values_list("pk", flat=True)))
+
+
 @transaction.atomic
 def refresh(*, release_id: int, now: datetime | None = None) -> Card:
     """Recompute and store one release's card: a constant number of queries, and only what changed is written."""

@@ -5,3 +5,21 @@ class SignoffConfig(AppConfig):
     name = "checklists.signoff"
     label = "signoff"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from checklists import journal
+        from checklists.signoff.services import void_for_model, void_what_changed
+
+        for verb in VOIDING:
+            journal.subscribe(verb, void_what_changed)
+        journal.subscribe("registry.model.changed", void_for_model)
+
+
+VOIDING = (
+    "registry.release.changed",
+    "registry.endpoint.created",
+    "registry.endpoint.changed",
+    "registry.endpoint.deleted",
+    "assessments.answer.saved",
+    "assessments.answers.confirmed",
+)
