@@ -246,37 +246,40 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
 
 def void_what_changed(event: Event) -> None:
     """Subscriber: after a change, the approvals whose role's part is no longer what was signed are voided, the rest stand."""
-    submission = Submission.objects.filter(release_id=event.release_id).order_by("-number").first()
+    what = event.data.get("item") or event.subject.rsplit("/", 2)[-2]
+    _void(release_id=event.release_id, reason=f"changed afterwards: {what}", event=event)
+
+
+def void_for_model(event: Event) -> None:
+    """Subscriber: a model's new tier touches what was signed for each of its releases."""
+    if "tier" in event.data:
+        slug = event.subject.removeprefix("models/")
+        for release_id in Release.objects.filter(model__slug=slug).values_list("pk", flat=True):
+            _void(release_id=release_id, reason="changed afterwards: the model's tier", event=event)
+
+
+def _void(*, release_id: int, reason: str, event: Event) -> None:
+    submission = Submission.objects.filter(release_id=release_id).order_by("-number").first()
     if submission is None or submission.outcome not in (Outcome.PENDING, Outcome.APPROVED):
         return
-    release = lock_release(event.release_id)
+    release = lock_release(release_id)
+    submission.release = release
     snapshot = take_snapshot(release)
     if snapshot.digest == submission.digest:
         return
     standing_rows = SignOff.objects.filter(submission__release=release, voided_at=None, decision__in=APPROVING)
     fallen = [row for row in standing_rows if row.role_digest != snapshot.role_digests[row.role]]
-    reason = f"changed afterwards: {event.data.get('item') or event.subject.removeprefix(release.subject + '/')}"[:300]
-    SignOff.objects.filter(pk__in=[row.pk for row in fallen]).update(voided_at=event.at, void_reason=reason)
+    SignOff.objects.filter(pk__in=[row.pk for row in fallen]).update(voided_at=event.at, void_reason=reason[:300])
     if fallen:
         journal.record(
             verb="signoff.signoff.voided",
-            actor=event.actor,  # type: ignore[arg-type]  # the user model, seen through settings
+            actor=event.actor,
             subject=submission.subject,
             release_id=release.pk,
             data={"roles": sorted({row.role for row in fallen}), "reason": reason},
         )
     if submission.outcome == Outcome.APPROVED and release.stage == Stage.APPROVED:
         set_stage(release=release, stage=Stage.DRAFT, by=None, why="changed after its approval")
-
-
-def void_for_model(event: Event) -> None:
-    """Subscriber: a model's new tier touches what was signed for each of its releases."""
-    if "tier" not in event.data:
-        return
-    slug = event.subject.removeprefix("models/")
-    for release_id in Release.objects.filter(model__slug=slug).values_list("pk", flat=True):
-        event.release_id = release_id
-        void_what_changed(event)
 
 
 @transaction.atomic

@@ -1,0 +1,107 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from checklists.catalog.models import Item
+from checklists.evidence.querysets import FindingQuerySet, ProbeRunQuerySet
+from checklists.registry.models import Endpoint, Release
+
+
+class Verdict(models.TextChoices):
+    VERIFIED = "verified", "Verified"
+    CONTRADICTED = "contradicted", "Contradicted"
+    INCONCLUSIVE = "inconclusive", "Inconclusive"
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class RunReason(models.TextChoices):
+    MANUAL = "manual", "Asked for"
+    SCHEDULED = "scheduled", "Scheduled"
+
+
+class AllowedNetwork(models.Model):
+    """Probe policy: a private network that probes may reach, allowed by an administrator."""
+
+    cidr = models.CharField(max_length=50, unique=True)
+    note = models.CharField(max_length=200, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+
+class ProbeRun(models.Model):
+    """One pass over a release's endpoints. Whoever holds the lease works on it; a lost worker's run is taken up again."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="probe_runs")
+    state = models.CharField(max_length=10, choices=RunState.choices, default=RunState.QUEUED)
+    reason = models.CharField(max_length=10, choices=RunReason.choices, default=RunReason.MANUAL)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    progress_done = models.PositiveIntegerField(default=0)
+    progress_total = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True)
+
+    objects: ClassVar[ProbeRunQuerySet] = ProbeRunQuerySet.as_manager()  # type: ignore[assignment]  # django-stubs: custom queryset managers
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["release"], condition=Q(state__in=["queued", "running"]), name="evidence_one_active_run")
+        ]
+        indexes = [
+            models.Index(fields=["release", "-created_at"], name="evidence_runs_of_release"),
+            models.Index(fields=["state", "lease_until"], name="evidence_runs_by_lease"),
+        ]
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (RunState.QUEUED, RunState.RUNNING)
+
+
+class Finding(models.Model):
+    """What one probe found at one endpoint, for one item (or none: a fact about the endpoint).
+
+    ``current`` marks what stands now. ``observation`` is what was read, so that it can be judged again when the claim
+    changes; ``detail`` is what is needed to dispute it. Neither holds secrets.
+    """
+
+    run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="findings")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="findings")
+    item = models.ForeignKey(Item, null=True, on_delete=models.PROTECT, related_name="+")
+    endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.SET_NULL, related_name="findings")
+    endpoint_name = models.CharField(max_length=80)
+    probe = models.CharField(max_length=60)
+    probe_version = models.CharField(max_length=20)
+    verdict = models.CharField(max_length=15, choices=Verdict.choices)
+    claimed = models.CharField(max_length=500, blank=True)
+    observed = models.CharField(max_length=500, blank=True)
+    unit = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=1000)
+    observation = models.JSONField(default=dict)
+    detail = models.JSONField(default=dict)
+    measured_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    expired_at = models.DateTimeField(null=True)
+    current = models.BooleanField(default=True)
+
+    objects: ClassVar[FindingQuerySet] = FindingQuerySet.as_manager()  # type: ignore[assignment]  # django-stubs: custom queryset managers
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "endpoint", "probe", "item"], nulls_distinct=False, name="evidence_one_finding_a_run")
+        ]
+        indexes = [
+            models.Index(fields=["release", "item"], condition=Q(current=True), name="evidence_current"),
+            models.Index(fields=["expires_at"], condition=Q(current=True, expired_at=None), name="evidence_due"),
+            models.Index(fields=["release", "-measured_at"], name="evidence_by_time"),
+        ]
