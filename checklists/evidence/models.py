@@ -78,6 +78,7 @@ class Finding(models.Model):
     run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="findings")
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="findings")
     item = models.ForeignKey(Item, null=True, on_delete=models.PROTECT, related_name="+")
+    item_key = models.CharField(max_length=80, blank=True)
     endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.SET_NULL, related_name="findings")
     endpoint_name = models.CharField(max_length=80)
     probe = models.CharField(max_length=60)
@@ -98,7 +99,7 @@ class Finding(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["run", "endpoint", "probe", "item"], nulls_distinct=False, name="evidence_one_finding_a_run")
+            models.UniqueConstraint(fields=["run", "endpoint_name", "probe", "item_key"], name="evidence_one_finding_a_run")
         ]
         indexes = [
             models.Index(fields=["release", "item"], condition=Q(current=True), name="evidence_current"),

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -16,7 +16,13 @@ def fernet() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
 
 
-class EncryptedJSONField(models.TextField[Any, Any]):
+if TYPE_CHECKING:
+    TextField = models.TextField[Any, Any]
+else:  # generic for the type checker only
+    TextField = models.TextField
+
+
+class EncryptedJSONField(TextField):
     """Any JSON value, unreadable in the database and in its dumps. A value that no key opens reads as ``{}``."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
