@@ -66,3 +66,8 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 // The server may send a toast of its own: HX-Trigger: {"toast": {"text": "Probe queued"}}
 document.addEventListener("toast", (event) => toast(event.detail.text ?? event.detail.value, event.detail.kind));
+// A security key that refused, or was cancelled
+document.addEventListener("allauth.error", (event) => {
+  event.preventDefault();
+  toast("The security key was not used. Nothing was changed; please try again.", "error");
+});
