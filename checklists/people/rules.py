@@ -71,7 +71,9 @@ def _owning_role(access: Access, obj: Any) -> bool:
 # action → who may. Every action but the first group also needs the object to be visible.
 RULES: dict[str, Callable[[Access, Any], bool]] = {
     "catalog.view": _anyone,
-    "catalog.publish": lambda access, obj: access.has(OrganisationRole.CATALOG_MAINTAINER, OrganisationRole.ADMINISTRATOR),
+    "catalog.publish": lambda access, obj: access.has(
+        OrganisationRole.CATALOG_MAINTAINER, OrganisationRole.ADMINISTRATOR
+    ),
     "overview.view": _anyone,
     "team.view": _anyone,
     "model.view": _sees,
