@@ -1,0 +1,254 @@
+"""What every test may use: the cast, the checklist, a Celery worker, a browser; and the rule that no test leaves the machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+
+from portal.processes import Process
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WITHOUT_BROWSER = "Chromium is not on PATH"
+
+
+# Chromium
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    browser_items = [item for item in items if item.get_closest_marker("browser")]
+    if CHROMIUM or not browser_items:
+        return
+    if os.environ.get("PREFLIGHT_REQUIRE_BROWSER") == "1":
+        raise pytest.UsageError(f"{WITHOUT_BROWSER}, and PREFLIGHT_REQUIRE_BROWSER=1 asks for the browser tests.")
+    for item in browser_items:
+        item.add_marker(pytest.mark.skip(reason=WITHOUT_BROWSER))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_BROWSER in str(report.longrepr)]
+    if skipped:
+        terminalreporter.section("BROWSER TESTS WERE SKIPPED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(skipped)} browser tests did not run: {WITHOUT_BROWSER}. Install chromium and run again.")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """The system's Chromium, which asks nobody on the network for anything."""
+    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    return {"executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu", *quiet]}
+
+
+# No test leaves the machine, and none sees what another left in the cache
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_this_machine() -> Iterator[None]:
+    """Connections to other machines are an error; to the environment's own Redis they are not."""
+    redis_host = urlsplit(settings.REDIS_URL).hostname
+    original = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            if host not in ("localhost", redis_host) and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+                raise AssertionError(f"A test tried to reach {host}, which is not this machine.")
+        original(self, address)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", connect)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    """Sign-in throttling counts in the cache."""
+    cache.clear()
+
+
+# Celery
+
+
+@pytest.fixture
+def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts real Celery workers on the test's database and broker: ``start_worker(concurrency=1)``; all end with the test."""
+    from django.db import connection
+
+    from portal.celery import app
+
+    app.control.purge()
+    workers: list[Process] = []
+
+    def start(*, concurrency: int = 1, settings_module: str = "tests.settings") -> Process:
+        number = len(workers)
+        worker = Process(
+            f"worker-{number}",
+            [
+                *(sys.executable, "-m", "celery", "-A", "portal", "worker", "--hostname", f"worker-{number}@test"),
+                *("-c", str(concurrency), "--loglevel", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat"),
+            ],
+            log=tmp_path / f"worker-{number}.log",
+            environment={**os.environ, "DJANGO_SETTINGS_MODULE": settings_module, "DATABASE_URL": database_url(connection)},
+            orphan_signal=signal.SIGKILL,
+            stop_signal=signal.SIGQUIT,
+        )
+        workers.append(worker)
+        worker.start()
+        worker.wait_until(lambda: " ready." in worker.log.read_text(), seconds=30)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()
+    app.control.purge()
+
+
+@pytest.fixture
+def celery_worker(start_worker: Callable[..., Process]) -> Process:
+    """One real Celery worker; tasks sent with ``delay`` in this test are done by it, in its own process."""
+    return start_worker()
+
+
+def database_url(connection: Any) -> str:
+    """The test's own database, as another process names it."""
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{connection.settings_dict['NAME']}"
+    return str(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl())
+
+
+# The cast: who may do what is the same in every test. All have the password ``PASSWORD``.
+
+PASSWORD = "a-long-walk-on-the-beach"
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everybody at once."""
+
+    alice: Any
+    bob: Any
+    carol: Any
+    mallory: Any
+    mo: Any
+    sam: Any
+    rita: Any
+    leo: Any
+    ada: Any
+    root: Any
+
+
+def person(username: str, *, roles: tuple[str, ...] = (), teams: dict[Any, str] | None = None) -> Any:
+    """A user with organisation roles and with a role in teams."""
+    from checklists.people import services
+
+    user = services.create_user(username=username, password=PASSWORD, name=username.capitalize(), email=f"{username}@example.org")
+    for role in roles:
+        services.set_role(user=user, role=role, granted=True)
+    for team, role in (teams or {}).items():
+        services.set_membership(team=team, user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def team(db: None) -> Any:
+    """The team of alice, bob and carol."""
+    from checklists.people.services import create_team
+
+    return create_team(slug="search", name="Search")
+
+
+@pytest.fixture
+def other_team(db: None) -> Any:
+    """Mallory's team."""
+    from checklists.people.services import create_team
+
+    return create_team(slug="billing", name="Billing")
+
+
+@pytest.fixture
+def alice(team: Any) -> Any:
+    """Owner of the team."""
+    return person("alice", teams={team: "owner"})
+
+
+@pytest.fixture
+def bob(team: Any) -> Any:
+    """Contributor of the team."""
+    return person("bob", teams={team: "contributor"})
+
+
+@pytest.fixture
+def carol(team: Any) -> Any:
+    """Viewer of the team."""
+    return person("carol", teams={team: "viewer"})
+
+
+@pytest.fixture
+def mallory(other_team: Any) -> Any:
+    """An outsider: owner of another team."""
+    return person("mallory", teams={other_team: "owner"})
+
+
+@pytest.fixture
+def mo(db: None) -> Any:
+    """MLOps reviewer."""
+    return person("mo", roles=("mlops",))
+
+
+@pytest.fixture
+def sam(db: None) -> Any:
+    """Security reviewer."""
+    return person("sam", roles=("security",))
+
+
+@pytest.fixture
+def rita(db: None) -> Any:
+    """SRE reviewer."""
+    return person("rita", roles=("sre",))
+
+
+@pytest.fixture
+def leo(db: None) -> Any:
+    """Leader."""
+    return person("leo", roles=("leader",))
+
+
+@pytest.fixture
+def ada(db: None) -> Any:
+    """Auditor."""
+    return person("ada", roles=("auditor",))
+
+
+@pytest.fixture
+def root(db: None) -> Any:
+    """Administrator."""
+    return person("root", roles=("administrator",))
+
+
+@pytest.fixture
+def cast(alice: Any, bob: Any, carol: Any, mallory: Any, mo: Any, sam: Any, rita: Any, leo: Any, ada: Any, root: Any) -> Cast:
+    return Cast(alice=alice, bob=bob, carol=carol, mallory=mallory, mo=mo, sam=sam, rita=rita, leo=leo, ada=ada, root=root)
+
+
+# The checklist
+
+
+@pytest.fixture
+def edition(db: None) -> Any:
+    """The bundled checklist's published edition."""
+    from checklists.catalog.services import sync_catalog
+
+    return sync_catalog().edition
