@@ -32,7 +32,9 @@ class Answer(models.Model):
     claims = models.JSONField(default=dict)
     justification = models.TextField(blank=True, default="")
     links = models.JSONField(default=list)
-    assignee = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     revision = models.PositiveIntegerField(default=0)
     carried_over = models.BooleanField(default=False)
     updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
@@ -124,8 +126,15 @@ class Waiver(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["release", "item"], condition=Q(state__in=["requested", "approved"]), name="assessments_one_waiver_at_a_time"),
-            models.CheckConstraint(condition=Q(decided_by=None) | ~Q(decided_by=models.F("requested_by")), name="assessments_nobody_waives_for_themselves"),
+            models.UniqueConstraint(
+                fields=["release", "item"],
+                condition=Q(state__in=["requested", "approved"]),
+                name="assessments_one_waiver_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | ~Q(decided_by=models.F("requested_by")),
+                name="assessments_nobody_waives_for_themselves",
+            ),
         ]
         indexes = [models.Index(fields=["state", "expires_on"], name="assessments_waivers_by_end")]
 

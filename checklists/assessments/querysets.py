@@ -9,7 +9,7 @@ from checklists.people.models import User
 from checklists.registry.querysets import visible
 
 if TYPE_CHECKING:
-    from checklists.assessments.models import Answer, Waiver
+    pass
 
 
 class AnswerQuerySet(models.QuerySet["Answer"]):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 if TYPE_CHECKING:
-    from checklists.journal.models import Event
+    pass
 
 
 class EventQuerySet(models.QuerySet["Event"]):

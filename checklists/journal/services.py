@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -38,7 +38,7 @@ def event_hash(event: Event) -> str:
         {
             "release": event.release_id,
             "sequence": event.sequence,
-            "at": event.at.isoformat(timespec="microseconds"),
+            "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
             "actor": event.actor_id,
             "actor_name": event.actor_name,
             "verb": event.verb,

@@ -19,7 +19,9 @@ def notify(*, user_ids: Iterable[int | None], text: str, path: str, event: Event
     """One line for each person, never for the one who did it, and none for the inactive."""
     wanted = {pk for pk in user_ids if pk is not None} - {event.actor_id}
     people = User.objects.filter(pk__in=wanted, is_active=True).values_list("pk", flat=True) if wanted else []
-    Notice.objects.bulk_create(Notice(user_id=pk, text=text[:300], path=path[:300], created_at=event.at) for pk in people)
+    Notice.objects.bulk_create(
+        Notice(user_id=pk, text=text[:300], path=path[:300], created_at=event.at) for pk in people
+    )
 
 
 def mark_read(*, user: User, notice_id: int | None = None) -> int:
@@ -48,14 +50,26 @@ def sign_off_given(event: Event) -> None:
     release, path = _release(event)
     submission = Submission.objects.get(release=release, number=event.data["number"])
     people = Party.objects.filter(submission=submission, part=Party.Part.AUTHOR).values_list("user_id", flat=True)
-    said = {"approve": "approved", "approve_with_conditions": "approved with conditions", "request_changes": "asks for changes to", "reject": "rejected"}
-    notify(user_ids=people, text=f"{event.actor_name} {said[event.data['decision']]} {release}", path=f"{path}review/", event=event)
+    said = {
+        "approve": "approved",
+        "approve_with_conditions": "approved with conditions",
+        "request_changes": "asks for changes to",
+        "reject": "rejected",
+    }
+    notify(
+        user_ids=people,
+        text=f"{event.actor_name} {said[event.data['decision']]} {release}",
+        path=f"{path}review/",
+        event=event,
+    )
 
 
 def sign_off_voided(event: Event) -> None:
     """Those whose signatures fell."""
     release, path = _release(event)
-    fallen = Party.objects.filter(submission__release=release, part=Party.Part.SIGNER, voided_at__isnull=False, role__in=event.data["roles"])
+    fallen = Party.objects.filter(
+        submission__release=release, part=Party.Part.SIGNER, voided_at__isnull=False, role__in=event.data["roles"]
+    )
     ids = set(fallen.values_list("user_id", flat=True))
     notify(user_ids=ids, text=f"{release} changed after you signed it", path=f"{path}review/", event=event)
 
@@ -64,9 +78,18 @@ def comment_added(event: Event) -> None:
     """The assignee, whoever answered last, and whoever commented before."""
     release, path = _release(event)
     answer = Answer.objects.select_related("item__section").get(pk=event.data["answer"])
-    people = {answer.assignee_id, answer.updated_by_id, *Comment.objects.filter(answer=answer).values_list("by_id", flat=True)}
+    people = {
+        answer.assignee_id,
+        answer.updated_by_id,
+        *Comment.objects.filter(answer=answer).values_list("by_id", flat=True),
+    }
     link = f"{path}checklist/{answer.item.section.key}/#{answer.item.key}"
-    notify(user_ids=people, text=f"{event.actor_name} commented on “{answer.item.short}” of {release}", path=link, event=event)
+    notify(
+        user_ids=people,
+        text=f"{event.actor_name} commented on “{answer.item.short}” of {release}",
+        path=link,
+        event=event,
+    )
 
 
 def answer_assigned(event: Event) -> None:
@@ -76,7 +99,12 @@ def answer_assigned(event: Event) -> None:
         release, path = _release(event)
         answer = Answer.objects.select_related("item__section").get(pk=event.data["answer"])
         link = f"{path}checklist/{answer.item.section.key}/#{answer.item.key}"
-        notify(user_ids=[assignee], text=f"{event.actor_name} assigned “{answer.item.short}” of {release} to you", path=link, event=event)
+        notify(
+            user_ids=[assignee],
+            text=f"{event.actor_name} assigned “{answer.item.short}” of {release} to you",
+            path=link,
+            event=event,
+        )
 
 
 def waiver_requested(event: Event) -> None:
@@ -84,7 +112,12 @@ def waiver_requested(event: Event) -> None:
     release, path = _release(event)
     waiver = Waiver.objects.select_related("item").get(pk=event.data["waiver"])
     people = RoleGrant.objects.filter(role=waiver.item.role).values_list("user_id", flat=True)
-    notify(user_ids=people, text=f"{release} asks for a waiver of “{waiver.item.short}”", path=f"{path}review/#waivers", event=event)
+    notify(
+        user_ids=people,
+        text=f"{release} asks for a waiver of “{waiver.item.short}”",
+        path=f"{path}review/#waivers",
+        event=event,
+    )
 
 
 def waiver_settled(event: Event) -> None:
@@ -98,8 +131,15 @@ def waiver_settled(event: Event) -> None:
 def run_finished(event: Event) -> None:
     """When something is contradicted: those who answered the items, and their assignees."""
     release, path = _release(event)
-    items = Finding.objects.filter(release=release, current=True, verdict="contradicted", run_id=event.data.get("run")).values("item_id")
+    items = Finding.objects.filter(
+        release=release, current=True, verdict="contradicted", run_id=event.data.get("run")
+    ).values("item_id")
     people = Answer.objects.filter(release=release, item__in=items).values_list("updated_by_id", "assignee_id")
     ids = {pk for pair in people for pk in pair}
     if ids:
-        notify(user_ids=ids, text=f"Evidence contradicts what you claimed for {release}", path=f"{path}evidence/", event=event)
+        notify(
+            user_ids=ids,
+            text=f"Evidence contradicts what you claimed for {release}",
+            path=f"{path}evidence/",
+            event=event,
+        )

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from checklists.people.access import Access
 
 slug_validator = RegexValidator(
-    r"^[a-z0-9]+(?:[._-][a-z0-9]+)*\Z", "Use lower-case letters and digits, joined by single dots, dashes or underscores."
+    r"^[a-z0-9]+(?:[._-][a-z0-9]+)*\Z",
+    "Use lower-case letters and digits, joined by single dots, dashes or underscores.",
 )
 
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from checklists.people.models import Team, Token
+    from checklists.people.models import Team
 
 
 class TeamQuerySet(models.QuerySet["Team"]):

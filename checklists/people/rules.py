@@ -53,7 +53,9 @@ def _sees(access: Access, obj: Any) -> bool:
     """A restricted model, and all that hangs on it, is for its team, reviewers, auditors and administrators."""
     model = obj
     while model is not None and not hasattr(model, "restricted"):
-        model = next((up for step in ("model", "release", "answer", "submission") if (up := getattr(model, step, None))), None)
+        model = next(
+            (up for step in ("model", "release", "answer", "submission") if (up := getattr(model, step, None))), None
+        )
     if model is None or not model.restricted or access.reads_everything:
         return True
     return access.team_role(model.team) is not None

@@ -11,7 +11,17 @@ from django.utils import timezone
 
 from checklists import journal
 from checklists.journal.errors import Conflict, Forbidden, Invalid
-from checklists.people.models import Membership, OrganisationRole, RoleGrant, SetupToken, Team, TeamRole, Token, User, slug_validator
+from checklists.people.models import (
+    Membership,
+    OrganisationRole,
+    RoleGrant,
+    SetupToken,
+    Team,
+    TeamRole,
+    Token,
+    User,
+    slug_validator,
+)
 from checklists.people.rules import require
 
 TOKEN_PREFIX = "pf_"
@@ -41,7 +51,12 @@ def create_token(*, user: User, name: str, days: int | None = TOKEN_DAYS, by: Us
         created_at=now,
         expires_at=now + timedelta(days=days) if days is not None else None,
     )
-    journal.record(verb="people.token.created", actor=by or user, subject=f"users/{user.username}/tokens/{token.pk}", data={"name": token.name, "prefix": token.prefix})
+    journal.record(
+        verb="people.token.created",
+        actor=by or user,
+        subject=f"users/{user.username}/tokens/{token.pk}",
+        data={"name": token.name, "prefix": token.prefix},
+    )
     return token, secret
 
 
@@ -85,12 +100,19 @@ def create_team(*, slug: str, name: str, parent: Team | None = None, by: User | 
     if len(team.ancestor_ids) > 8:
         raise Invalid("The team was not created.", errors={"parent": ["Teams nest at most eight deep."]})
     team.save(update_fields=["path"])
-    journal.record(verb="people.team.created", actor=by, subject=f"teams/{slug}", data={"name": name, "parent": parent.slug if parent else None})
+    journal.record(
+        verb="people.team.created",
+        actor=by,
+        subject=f"teams/{slug}",
+        data={"name": name, "parent": parent.slug if parent else None},
+    )
     return team
 
 
 @transaction.atomic
-def change_team(*, team: Team, by: User, name: str | None = None, parent: Team | None = None, move: bool = False) -> Team:
+def change_team(
+    *, team: Team, by: User, name: str | None = None, parent: Team | None = None, move: bool = False
+) -> Team:
     """Rename a team, and with ``move`` hang it under another parent (None: to the root) with all that is below it."""
     require(by, "team.change", team)
     team = Team.objects.select_for_update().get(pk=team.pk)
@@ -128,14 +150,21 @@ def set_membership(*, team: Team, user: User, role: str | None, by: User | None 
     else:
         Membership.objects.update_or_create(team=team, user=user, defaults={"role": role})
     user.__dict__.pop("access", None)
-    journal.record(verb="people.membership.changed", actor=by, subject=f"teams/{team.slug}/members/{user.username}", data={"role": role})
+    journal.record(
+        verb="people.membership.changed",
+        actor=by,
+        subject=f"teams/{team.slug}/members/{user.username}",
+        data={"role": role},
+    )
 
 
 # People and their roles
 
 
 @transaction.atomic
-def create_user(*, username: str, password: str | None, name: str = "", email: str = "", by: User | None = None) -> User:
+def create_user(
+    *, username: str, password: str | None, name: str = "", email: str = "", by: User | None = None
+) -> User:
     """A new person. Without a password they come in through single sign-on only. Raises ``Invalid``."""
     if by is not None:
         require(by, "user.create")
@@ -169,7 +198,9 @@ def set_role(*, user: User, role: str, granted: bool, by: User | None = None) ->
     else:
         others = RoleGrant.objects.select_for_update().filter(role=role).exclude(user=user)
         if role == OrganisationRole.ADMINISTRATOR and not others:
-            raise Invalid("The role was not taken away: somebody must be administrator. Grant it to another person first.")
+            raise Invalid(
+                "The role was not taken away: somebody must be administrator. Grant it to another person first."
+            )
         changed = bool(RoleGrant.objects.filter(user=user, role=role).delete()[0])
     user.__dict__.pop("access", None)
     if changed:

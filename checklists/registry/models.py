@@ -11,9 +11,12 @@ from checklists.people.models import Team, slug_validator
 from checklists.registry.querysets import EndpointQuerySet, ModelQuerySet, ReleaseQuerySet
 
 version_validator = RegexValidator(
-    r"^[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9])?\Z", "Use letters and digits, joined by dots, dashes, underscores or plus signs."
+    r"^[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9])?\Z",
+    "Use letters and digits, joined by dots, dashes, underscores or plus signs.",
 )
-digest_validator = RegexValidator(r"^[a-z0-9]+:[0-9a-f]{32,128}\Z", "Write the digest as algorithm:hex, such as sha256:9f4c…")
+digest_validator = RegexValidator(
+    r"^[a-z0-9]+:[0-9a-f]{32,128}\Z", "Write the digest as algorithm:hex, such as sha256:9f4c…"
+)
 
 
 class Tier(models.IntegerChoices):

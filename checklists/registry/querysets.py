@@ -8,7 +8,7 @@ from django.db.models import Q
 from checklists.people.models import User
 
 if TYPE_CHECKING:
-    from checklists.registry.models import Endpoint, Model, Release
+    pass
 
 
 def visible(user: User, prefix: str = "") -> Q:

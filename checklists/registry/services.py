@@ -19,7 +19,17 @@ from checklists.registry.models import Endpoint, Model, Release, Stage
 
 KEPT = "•••"  # what stands for a header's value when read back; sent again, it means: leave as it is
 HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
-FORBIDDEN_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "accept-encoding"}
+FORBIDDEN_HEADERS = {
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "accept-encoding",
+}
 MODEL_FIELDS = ("name", "team", "family", "tier", "description", "restricted")
 RELEASE_FIELDS = ("revision", "artifact_digest", "environment", "launch_date")
 ENDPOINT_FIELDS = ("name", "url", "stack", "metrics_url", "prometheus_url", "labels", "headers", "may_generate")
@@ -59,7 +69,9 @@ def create_model(
 ) -> Model:
     """Register a model. Raises ``Forbidden`` or ``Invalid`` (errors by field)."""
     if by is not None:
-        require(by, "model.create", team, message="Only owners and contributors of the team can register a model for it.")
+        require(
+            by, "model.create", team, message="Only owners and contributors of the team can register a model for it."
+        )
     model = Model(
         slug=slug, name=name.strip() or slug, team=team, family=family, tier=tier, description=description, restricted=restricted,
         created_by=by, created_at=at or timezone.now(),
@@ -88,7 +100,10 @@ def change_model(*, model: Model, by: User, **changes: Any) -> Model:
     if "team" in changes and changes["team"] != model.team:
         require(by, "model.create", changes["team"], message="You cannot register models for that team.")
     if changes.get("family", model.family) != model.family and model.releases.exists():
-        raise Invalid("Nothing was saved.", errors={"family": ["The family decides which items apply; it is fixed once there is a release."]})
+        raise Invalid(
+            "Nothing was saved.",
+            errors={"family": ["The family decides which items apply; it is fixed once there is a release."]},
+        )
     before = {name: getattr(model, name) for name in changes if name in MODEL_FIELDS}
     changed = _unchanged_or(model, changes, MODEL_FIELDS)
     if changed:
@@ -119,7 +134,10 @@ def create_release(
     if by is not None:
         require(by, "release.create", model)
     if carry_over_from is not None and carry_over_from.model_id != model.pk:
-        raise Invalid("The release was not opened.", errors={"carry_over_from": ["Only a release of the same model can be carried over."]})
+        raise Invalid(
+            "The release was not opened.",
+            errors={"carry_over_from": ["Only a release of the same model can be carried over."]},
+        )
     now = at or timezone.now()
     release = Release(
         model=model, version=version, revision=revision, artifact_digest=artifact_digest, environment=environment,
@@ -127,7 +145,9 @@ def create_release(
         created_at=now, changed_at=now,
     )  # fmt: skip
     if Release.objects.filter(model=model, version=version).exists():
-        raise Invalid("The release was not opened.", errors={"version": ["This model has a release of that version already."]})
+        raise Invalid(
+            "The release was not opened.", errors={"version": ["This model has a release of that version already."]}
+        )
     _check(release, "The release was not opened.")
     release.save()
     if carry_over_from is not None:
@@ -154,7 +174,9 @@ def create_release(
 def require_open(release: Release) -> None:
     """Raises ``WrongStage`` for a release that takes no more changes."""
     if release.is_closed:
-        raise WrongStage(f"Nothing was saved: this release is {release.get_stage_display().lower()}. Open a new release instead.")
+        raise WrongStage(
+            f"Nothing was saved: this release is {release.get_stage_display().lower()}. Open a new release instead."
+        )
 
 
 @transaction.atomic
@@ -170,7 +192,9 @@ def change_release(*, release: Release, by: User, **changes: Any) -> Release:
         release.changed_at = timezone.now()
         release.save()
         data = {name: [_plain(before[name]), _plain(value)] for name, value in changed.items()}
-        journal.record(verb="registry.release.changed", actor=by, subject=release.subject, release_id=release.pk, data=data)
+        journal.record(
+            verb="registry.release.changed", actor=by, subject=release.subject, release_id=release.pk, data=data
+        )
     return release
 
 
@@ -186,7 +210,12 @@ def set_stage(*, release: Release, stage: str, by: User | None, why: str = "", a
         release.changed_at = at or timezone.now()
         release.save(update_fields=["stage", "changed_at"])
         journal.record(
-            verb="registry.release.stage_changed", actor=by, subject=release.subject, release_id=release.pk, data={"stage": [before, stage], "why": why}, at=at
+            verb="registry.release.stage_changed",
+            actor=by,
+            subject=release.subject,
+            release_id=release.pk,
+            data={"stage": [before, stage], "why": why},
+            at=at,
         )
 
 
@@ -250,7 +279,13 @@ def _clean_endpoint(data: Mapping[str, Any], kept: Mapping[str, str]) -> dict[st
         except ValueError as error:
             errors["headers"] = [str(error)]
     labels = clean.get("labels", {})
-    if not isinstance(labels, Mapping) or len(labels) > 30 or not all(isinstance(k, str) and isinstance(v, str) and len(k) < 200 and len(v) < 500 for k, v in labels.items()):
+    if (
+        not isinstance(labels, Mapping)
+        or len(labels) > 30
+        or not all(
+            isinstance(k, str) and isinstance(v, str) and len(k) < 200 and len(v) < 500 for k, v in labels.items()
+        )
+    ):
         errors["labels"] = ["Labels are up to 30 pairs of text."]
     if errors:
         raise Invalid("The endpoint was not saved.", errors=errors)
@@ -272,7 +307,13 @@ def create_endpoint(*, release: Release, by: User | None, **data: Any) -> Endpoi
     _check(endpoint, "The endpoint was not saved.")
     endpoint.save()
     _touch(release)
-    journal.record(verb="registry.endpoint.created", actor=by, subject=f"{release.subject}/endpoints/{endpoint.pk}", release_id=release.pk, data=endpoint_facts(endpoint))
+    journal.record(
+        verb="registry.endpoint.created",
+        actor=by,
+        subject=f"{release.subject}/endpoints/{endpoint.pk}",
+        release_id=release.pk,
+        data=endpoint_facts(endpoint),
+    )
     return endpoint
 
 
@@ -289,15 +330,32 @@ def change_endpoint(*, endpoint: Endpoint, by: User, **changes: Any) -> Endpoint
     endpoint.release = release
     clean = _clean_endpoint(changes, endpoint.headers)
     if KEPT in dict(changes.get("headers") or {}).values() or ("headers" not in changes and endpoint.headers):
-        moved = [name for name in ("url", "metrics_url", "prometheus_url") if clean.get(name) and getattr(endpoint, name) and _origin(clean[name]) != _origin(getattr(endpoint, name))]
+        moved = [
+            name
+            for name in ("url", "metrics_url", "prometheus_url")
+            if clean.get(name) and getattr(endpoint, name) and _origin(clean[name]) != _origin(getattr(endpoint, name))
+        ]
         if moved:
-            raise Invalid("The endpoint was not saved.", errors={"headers": ["The address moved to another server: type the header values again, so that no secret goes to the wrong one."]})
+            raise Invalid(
+                "The endpoint was not saved.",
+                errors={
+                    "headers": [
+                        "The address moved to another server: type the header values again, so that no secret goes to the wrong one."
+                    ]
+                },
+            )
     changed = _unchanged_or(endpoint, clean, ENDPOINT_FIELDS)
     if changed:
         _check(endpoint, "The endpoint was not saved.")
         endpoint.save()
         _touch(release)
-        journal.record(verb="registry.endpoint.changed", actor=by, subject=f"{release.subject}/endpoints/{endpoint.pk}", release_id=release.pk, data={**endpoint_facts(endpoint), "changed": sorted(changed)})
+        journal.record(
+            verb="registry.endpoint.changed",
+            actor=by,
+            subject=f"{release.subject}/endpoints/{endpoint.pk}",
+            release_id=release.pk,
+            data={**endpoint_facts(endpoint), "changed": sorted(changed)},
+        )
     return endpoint
 
 
@@ -308,7 +366,13 @@ def delete_endpoint(*, endpoint: Endpoint, by: User) -> None:
     release = lock_release(endpoint.release_id)
     require_open(release)
     pk, facts = endpoint.pk, endpoint_facts(endpoint)
-    journal.record(verb="registry.endpoint.deleted", actor=by, subject=f"{release.subject}/endpoints/{pk}", release_id=release.pk, data=facts)
+    journal.record(
+        verb="registry.endpoint.deleted",
+        actor=by,
+        subject=f"{release.subject}/endpoints/{pk}",
+        release_id=release.pk,
+        data=facts,
+    )
     endpoint.delete()
     _touch(release)
 

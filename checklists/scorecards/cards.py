@@ -73,7 +73,12 @@ class Card:
 
 
 def build_card(
-    release: Release, *, answers: list[Answer] | None = None, findings: list[Finding] | None = None, waivers: list[Waiver] | None = None, now: datetime | None = None
+    release: Release,
+    *,
+    answers: list[Answer] | None = None,
+    findings: list[Finding] | None = None,
+    waivers: list[Waiver] | None = None,
+    now: datetime | None = None,
 ) -> Card:
     """The card of a release (with ``model`` and ``edition`` loaded). What is not handed in is read: at most three queries."""
     now = now or timezone.now()
@@ -90,7 +95,9 @@ def build_card(
             findings_of[finding.item_id].append(FindingFacts(finding.verdict, finding.expires_at))
     today = now.date()
     waived = {waiver.item_id for waiver in waivers if waiver.stands(today)}
-    ended = {waiver.item_id for waiver in waivers if waiver.state in ("approved", "expired") and today > waiver.expires_on}
+    ended = {
+        waiver.item_id for waiver in waivers if waiver.state in ("approved", "expired") and today > waiver.expires_on
+    }
 
     rows = []
     for item in view(release.edition).items:
@@ -107,5 +114,7 @@ def build_card(
         requirement = item.requirement_for(release.model.tier)
         rows.append(CardItem(item, answer, state, requirement, missing, waiver_ended=item.id in ended - waived))
     tier = release.model.tier
-    scored = score(ScoredItem(r.item.section_key, r.item.weight_for(tier), r.state, tuple(r.item.qualities)) for r in rows)
+    scored = score(
+        ScoredItem(r.item.section_key, r.item.weight_for(tier), r.state, tuple(r.item.qualities)) for r in rows
+    )
     return Card(release, tuple(rows), scored, now)

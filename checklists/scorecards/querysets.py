@@ -8,7 +8,7 @@ from checklists.people.models import User
 from checklists.registry.querysets import visible
 
 if TYPE_CHECKING:
-    from checklists.scorecards.models import ItemState, Scorecard
+    pass
 
 
 class ScorecardQuerySet(models.QuerySet["Scorecard"]):

@@ -38,7 +38,14 @@ def refresh(*, release_id: int, now: datetime | None = None) -> Card:
     card = build_card(release, now=now)
     stored = dict(ItemState.objects.filter(release=release).values_list("item_id", "state"))
     changed = [
-        ItemState(release=release, item_id=row.item.id, section=row.item.section_key, requirement=row.requirement, state=row.state, since=card.computed_at)
+        ItemState(
+            release=release,
+            item_id=row.item.id,
+            section=row.item.section_key,
+            requirement=row.requirement,
+            state=row.state,
+            since=card.computed_at,
+        )
         for row in card.items
         if stored.get(row.item.id) != row.state
     ]
@@ -82,7 +89,11 @@ def record_history(*, today: date | None = None) -> int:
     cards = Scorecard.objects.select_related("release").exclude(release__history__date=today)
     sections: dict[int, dict[str, Any]] = {}
     for row in SectionScore.objects.filter(release__in=cards.values("release")):
-        sections.setdefault(row.release_id, {})[row.section] = {"weight": row.weight, "credit": row.credit, "states": row.states}
+        sections.setdefault(row.release_id, {})[row.section] = {
+            "weight": row.weight,
+            "credit": row.credit,
+            "states": row.states,
+        }
     for card in cards:
         points.append(
             HistoryPoint(
@@ -99,14 +110,24 @@ def _counts(t: Tally) -> dict[str, Any]:
 
 
 def _summary(card: Card) -> dict[str, Any]:
-    return {**_counts(card.score.total), "readiness": card.score.readiness, "mean": card.score.mean, "must_open": len(card.must_open)}
+    return {
+        **_counts(card.score.total),
+        "readiness": card.score.readiness,
+        "mean": card.score.mean,
+        "must_open": len(card.must_open),
+    }
 
 
 def _point(card: Card, day: date) -> HistoryPoint:
-    sections = {key: {"weight": t.weight, "credit": t.credit, "states": dict(t.states)} for key, t in card.score.sections.items()}
+    sections = {
+        key: {"weight": t.weight, "credit": t.credit, "states": dict(t.states)}
+        for key, t in card.score.sections.items()
+    }
     return HistoryPoint(release=card.release, date=day, stage=card.release.stage, sections=sections, **_summary(card))
 
 
 def _write_history(points: list[HistoryPoint]) -> None:
     fields = [*COUNTS, "stage", "readiness", "mean", "must_open", "sections"]
-    HistoryPoint.objects.bulk_create(points, update_conflicts=True, unique_fields=["release", "date"], update_fields=fields, batch_size=500)
+    HistoryPoint.objects.bulk_create(
+        points, update_conflicts=True, unique_fields=["release", "date"], update_fields=fields, batch_size=500
+    )

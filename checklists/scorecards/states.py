@@ -69,7 +69,9 @@ def state_of(
     status = answer.status if answer is not None and answer.complete else "unanswered"
     if status == "not_applicable":
         return State.NOT_APPLICABLE
-    verdicts = {f.verdict for f in findings if f.verdict == "contradicted" or (f.verdict == "verified" and now < f.expires_at)}
+    verdicts = {
+        f.verdict for f in findings if f.verdict == "contradicted" or (f.verdict == "verified" and now < f.expires_at)
+    }
     if status == "met" and "contradicted" not in verdicts and (accepted or "verified" in verdicts):
         return State.VERIFIED
     if waived:

@@ -47,11 +47,23 @@ def check(*, model: str, version: str, artifact_digest: str, by: User, now: date
     try:
         release = Release.objects.visible_to(by).with_model().filter(model__slug=model, version=version).first()
         if release is None:
-            return GateDecision(False, (Reason("unknown", f"There is no release {version} of a model {model}.", "/models/"),), now)
+            return GateDecision(
+                False, (Reason("unknown", f"There is no release {version} of a model {model}.", "/models/"),), now
+            )
         return decide(release, artifact_digest=artifact_digest, now=now)
     except Exception:
         logger.exception("The gate failed for %r %r", model, version)
-        return GateDecision(False, (Reason("failure", "The gate could not be evaluated, so it denies. Try again; if it stays, tell an administrator.", "/"),), now)
+        return GateDecision(
+            False,
+            (
+                Reason(
+                    "failure",
+                    "The gate could not be evaluated, so it denies. Try again; if it stays, tell an administrator.",
+                    "/",
+                ),
+            ),
+            now,
+        )
 
 
 def decide(release: Release, *, artifact_digest: str, now: datetime) -> GateDecision:
@@ -73,7 +85,9 @@ def decide(release: Release, *, artifact_digest: str, now: datetime) -> GateDeci
             reasons.append(Reason("artifact_missing", "Name the artefact digest that is about to go out.", path))
         elif artifact_digest != submitted:
             what = f"{submitted} was submitted" if submitted else "the submission names no artefact digest"
-            reasons.append(Reason("artifact_mismatch", f"The artefact {artifact_digest} is not the one reviewed: {what}.", path))
+            reasons.append(
+                Reason("artifact_mismatch", f"The artefact {artifact_digest} is not the one reviewed: {what}.", path)
+            )
     for row in card.items:
         link = f"{path}checklist/{row.item.section_key}/#{row.item.key}"
         if row.waiver_ended and row.blocks:
@@ -85,22 +99,33 @@ def decide(release: Release, *, artifact_digest: str, now: datetime) -> GateDeci
     return GateDecision(not reasons, tuple(reasons), now, card.score.readiness, snapshot.digest, release)
 
 
-def _sign_off_reasons(release: Release, submission: Submission, digest: str, role_digests: dict[str, str], path: str, now: datetime) -> list[Reason]:
+def _sign_off_reasons(
+    release: Release, submission: Submission, digest: str, role_digests: dict[str, str], path: str, now: datetime
+) -> list[Reason]:
     reasons = []
     parties = list(Party.objects.filter(submission__release=release))
     standing = standing_of(submission, parties, role_digests=role_digests)
     if digest != submission.digest:
-        reasons.append(Reason("changed", f"The release changed after submission {submission.number}; submit it again.", path))
+        reasons.append(
+            Reason("changed", f"The release changed after submission {submission.number}; submit it again.", path)
+        )
     if submission.outcome != Outcome.APPROVED:
-        reasons.append(Reason("not_approved", f"Submission {submission.number} is {submission.get_outcome_display().lower()}.", path))
+        reasons.append(
+            Reason(
+                "not_approved", f"Submission {submission.number} is {submission.get_outcome_display().lower()}.", path
+            )
+        )
     elif not submission.approval_stands(now):
         ended = submission.approved_until.date().isoformat() if submission.approved_until else "unknown"
-        reasons.append(Reason("approval_expired", f"The approval of submission {submission.number} ended on {ended}.", path))
+        reasons.append(
+            Reason("approval_expired", f"The approval of submission {submission.number} ended on {ended}.", path)
+        )
     for role in standing.roles:
         if not role.stands:
             label = Role(role.role).label
-            text = {"refused": f"{label} did not approve.", "voided": f"{label} signed, but what they own changed since."}.get(
-                role.status, f"{label} has not signed: {role.signed} of {role.count}."
-            )
+            text = {
+                "refused": f"{label} did not approve.",
+                "voided": f"{label} signed, but what they own changed since.",
+            }.get(role.status, f"{label} has not signed: {role.signed} of {role.count}.")
             reasons.append(Reason("signoff_missing", text, path))
     return reasons

@@ -75,7 +75,9 @@ class Submission(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["release", "number"], name="signoff_submission_numbers_differ"),
-            models.UniqueConstraint(fields=["release"], condition=Q(outcome="pending"), name="signoff_one_pending_submission"),
+            models.UniqueConstraint(
+                fields=["release"], condition=Q(outcome="pending"), name="signoff_one_pending_submission"
+            ),
         ]
         indexes = [
             models.Index(fields=["outcome", "due_at"], name="signoff_queue"),
@@ -128,7 +130,7 @@ class Party(models.Model):
 class SignOff(Party):
     """A signer's row: a decision of one role on exactly one digest."""
 
-    objects: ClassVar[SignOffManager] = SignOffManager()  # type: ignore[assignment,misc]  # django-stubs: custom managers
+    objects: ClassVar[SignOffManager] = SignOffManager()
 
     class Meta:
         proxy = True
@@ -152,5 +154,10 @@ class Condition(models.Model):
     done_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(done_at=None, done_by=None) | Q(done_at__isnull=False, done_by__isnull=False), name="signoff_done_has_a_doer")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(done_at=None, done_by=None) | Q(done_at__isnull=False, done_by__isnull=False),
+                name="signoff_done_has_a_doer",
+            )
+        ]
         ordering = [F("due_on").asc(), "pk"]

@@ -8,7 +8,7 @@ from checklists.people.models import User
 from checklists.registry.querysets import visible
 
 if TYPE_CHECKING:
-    from checklists.signoff.models import SignOff, Submission
+    from checklists.signoff.models import SignOff
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):

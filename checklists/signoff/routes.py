@@ -19,7 +19,11 @@ DEFAULTS: dict[int, list[str]] = {1: ["mlops", "security", "sre"], 2: ["mlops", 
 
 
 def default_route(tier: int) -> Route:
-    return Route(tier=tier, required=[{"role": role, "count": 1} for role in DEFAULTS[tier]], review_days={1: 3, 2: 5, 3: 5}[tier])
+    return Route(
+        tier=tier,
+        required=[{"role": role, "count": 1} for role in DEFAULTS[tier]],
+        review_days={1: 3, 2: 5, 3: 5}[tier],
+    )
 
 
 def route_for(model: Model) -> Route:
@@ -37,7 +41,9 @@ def all_routes() -> list[Route]:
 
 
 @transaction.atomic
-def set_route(*, tier: int, family: str = "", required: list[dict[str, Any]], review_days: int, approval_days: int, by: User) -> Route:
+def set_route(
+    *, tier: int, family: str = "", required: list[dict[str, Any]], review_days: int, approval_days: int, by: User
+) -> Route:
     """Set who must sign for a tier (and family). Submissions already made keep the route they were made on."""
     require(by, "route.change")
     errors: dict[str, list[str]] = {}
@@ -57,8 +63,12 @@ def set_route(*, tier: int, family: str = "", required: list[dict[str, Any]], re
     if errors:
         raise Invalid("The route was not saved.", errors=errors)
     route, _ = Route.objects.update_or_create(
-        tier=tier, family=family, defaults={"required": required, "review_days": review_days, "approval_days": approval_days}
+        tier=tier,
+        family=family,
+        defaults={"required": required, "review_days": review_days, "approval_days": approval_days},
     )
     data = {"required": required, "review_days": review_days, "approval_days": approval_days}
-    journal.record(verb="signoff.route.changed", actor=by, subject=f"routes/{tier}{'-' + family if family else ''}", data=data)
+    journal.record(
+        verb="signoff.route.changed", actor=by, subject=f"routes/{tier}{'-' + family if family else ''}", data=data
+    )
     return route

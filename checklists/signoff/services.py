@@ -52,7 +52,9 @@ def submit(*, release: Release, by: User, note: str = "", at: datetime | None = 
     latest = Submission.objects.filter(release=release).order_by("-number").first()
     if latest and latest.outcome == Outcome.PENDING:
         if latest.digest == snapshot.digest:
-            raise WrongStage(f"Nothing has changed since submission {latest.number}, which is waiting for its signatures.")
+            raise WrongStage(
+                f"Nothing has changed since submission {latest.number}, which is waiting for its signatures."
+            )
         latest.outcome, latest.decided_at = Outcome.SUPERSEDED, now
         latest.save(update_fields=["outcome", "decided_at"])
     route = route_for(release.model)
@@ -72,14 +74,23 @@ def submit(*, release: Release, by: User, note: str = "", at: datetime | None = 
         due_at=now + timedelta(days=route.review_days),
         approval_days=route.approval_days,
     )
-    authors = set(AnswerRevision.objects.filter(answer__release=release, by__isnull=False).values_list("by_id", flat=True)) | {by.pk}
-    Party.objects.bulk_create(Party(submission=submission, user_id=pk, part=Party.Part.AUTHOR) for pk in sorted(authors))
+    authors = set(
+        AnswerRevision.objects.filter(answer__release=release, by__isnull=False).values_list("by_id", flat=True)
+    ) | {by.pk}
+    Party.objects.bulk_create(
+        Party(submission=submission, user_id=pk, part=Party.Part.AUTHOR) for pk in sorted(authors)
+    )
     journal.record(
         verb="signoff.submission.created",
         actor=by,
         subject=submission.subject,
         release_id=release.pk,
-        data={"number": submission.number, "digest": snapshot.digest, "required": route.required, "readiness": card.score.readiness},
+        data={
+            "number": submission.number,
+            "digest": snapshot.digest,
+            "required": route.required,
+            "readiness": card.score.readiness,
+        },
         at=at,
     )
     set_stage(release=release, stage=Stage.IN_REVIEW, by=by, why=f"submission {submission.number}", at=at)
@@ -109,7 +120,11 @@ def why_not_sign(*, submission: Submission, role: str, by: User) -> str | None:
         return f"This submission is {submission.get_outcome_display().lower()}."
     party = Party.objects.filter(submission=submission, user=by).first()
     if party is not None:
-        return "You submitted or answered this release; somebody else has to sign." if party.part == Party.Part.AUTHOR else "You have signed this submission."
+        return (
+            "You submitted or answered this release; somebody else has to sign."
+            if party.part == Party.Part.AUTHOR
+            else "You have signed this submission."
+        )
     return None
 
 
@@ -145,7 +160,9 @@ def sign(
         raise Forbidden(why) if party.part == Party.Part.AUTHOR else Conflict(why)
     snapshot = take_snapshot(release)
     if snapshot.digest != submission.digest:
-        raise Conflict(f"The release changed after submission {submission.number}. Nothing was signed; the team has to submit it again.")
+        raise Conflict(
+            f"The release changed after submission {submission.number}. Nothing was signed; the team has to submit it again."
+        )
     flags = dict(flagged_items) if isinstance(flagged_items, Mapping) else dict.fromkeys(flagged_items, comment)
     now = at or timezone.now()
     try:
@@ -176,7 +193,13 @@ def sign(
         actor=by,
         subject=submission.subject,
         release_id=release.pk,
-        data={"number": submission.number, "role": role, "decision": decision, "digest": submission.digest, "conditions": len(conditions_clean)},
+        data={
+            "number": submission.number,
+            "role": role,
+            "decision": decision,
+            "digest": submission.digest,
+            "conditions": len(conditions_clean),
+        },
         at=at,
     )
     _settle(submission, release, by, at)
@@ -190,7 +213,9 @@ def snapshot_role(release: Release, item_key: str) -> str | None:
     return next((item.role for item in view(release.edition).items if item.key == item_key), None)
 
 
-def _check_decision(role: str, decision: str, comment: str, conditions: Sequence[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
+def _check_decision(
+    role: str, decision: str, comment: str, conditions: Sequence[Mapping[str, Any]], today: date
+) -> list[dict[str, Any]]:
     errors: dict[str, list[str]] = {}
     if role not in Role.values:
         errors["role"] = [f"One of {', '.join(Role.values)}."]
@@ -208,7 +233,9 @@ def _check_decision(role: str, decision: str, comment: str, conditions: Sequence
     for each in conditions:
         text, due = str(each.get("text", "")).strip(), each.get("due_on")
         if not text or len(text) > 1000 or not isinstance(due, date) or due < today or len(conditions) > 20:
-            errors["conditions"] = ["Each condition needs a text of at most 1,000 characters and a date that is not past; at most 20."]
+            errors["conditions"] = [
+                "Each condition needs a text of at most 1,000 characters and a date that is not past; at most 20."
+            ]
             break
         clean.append({"text": text, "due_on": due})
     if errors:
@@ -241,7 +268,13 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
         data={"number": submission.number, "outcome": outcome, "digest": submission.digest},
         at=at,
     )
-    set_stage(release=release, stage=stage, by=by, why=f"submission {submission.number} {submission.get_outcome_display().lower()}", at=at)
+    set_stage(
+        release=release,
+        stage=stage,
+        by=by,
+        why=f"submission {submission.number} {submission.get_outcome_display().lower()}",
+        at=at,
+    )
 
 
 def void_what_changed(event: Event) -> None:
@@ -306,7 +339,13 @@ def complete_condition(*, condition: Condition, by: User) -> Condition:
     if condition.done_at is None:
         condition.done_at, condition.done_by = timezone.now(), by
         condition.save(update_fields=["done_at", "done_by"])
-        journal.record(verb="signoff.condition.done", actor=by, subject=submission.subject, release_id=submission.release_id, data={"condition": condition.text})
+        journal.record(
+            verb="signoff.condition.done",
+            actor=by,
+            subject=submission.subject,
+            release_id=submission.release_id,
+            data={"condition": condition.text},
+        )
     return condition
 
 
@@ -314,7 +353,9 @@ def complete_condition(*, condition: Condition, by: User) -> Condition:
 def expire_approvals(*, now: datetime | None = None) -> int:
     """Journal each approval that has come to its end, once; the stage of an approved release falls back to draft."""
     now = now or timezone.now()
-    due = Submission.objects.select_for_update(of=("self",)).filter(outcome=Outcome.APPROVED, approved_until__lte=now, expiry_journaled=False)
+    due = Submission.objects.select_for_update(of=("self",)).filter(
+        outcome=Outcome.APPROVED, approved_until__lte=now, expiry_journaled=False
+    )
     rows = list(due.select_related("release__model"))
     for submission in rows:
         submission.expiry_journaled = True

@@ -27,7 +27,9 @@ class Snapshot:
     role_digests: dict[str, str]
 
 
-def take_snapshot(release: Release, *, answers: Iterable[Answer] | None = None, endpoints: Iterable[Endpoint] | None = None) -> Snapshot:
+def take_snapshot(
+    release: Release, *, answers: Iterable[Answer] | None = None, endpoints: Iterable[Endpoint] | None = None
+) -> Snapshot:
     """The present content of a release (with ``model`` and ``edition`` loaded): two queries unless handed in."""
     answers = release.answers.all() if answers is None else answers
     endpoints = release.endpoints.all() if endpoints is None else endpoints
@@ -57,4 +59,6 @@ def take_snapshot(release: Release, *, answers: Iterable[Answer] | None = None, 
         }
         said[item.key] = by_role[item.role][item.key] = facts
     content = {**shared, "answers": said}
-    return Snapshot(content, digest(content), {role: digest({**shared, "answers": part}) for role, part in by_role.items()})
+    return Snapshot(
+        content, digest(content), {role: digest({**shared, "answers": part}) for role, part in by_role.items()}
+    )

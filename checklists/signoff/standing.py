@@ -51,7 +51,9 @@ class Standing:
         return next((each for each in self.roles if each.role == role), None)
 
 
-def standing_of(submission: Submission, parties: Iterable[Party], *, role_digests: Mapping[str, str] | None = None) -> Standing:
+def standing_of(
+    submission: Submission, parties: Iterable[Party], *, role_digests: Mapping[str, str] | None = None
+) -> Standing:
     """Where a submission stands, from all parties of its release (of earlier submissions too).
 
     An approval stands when it was not voided and its role's digest is still the one asked about (``role_digests``;
@@ -63,7 +65,10 @@ def standing_of(submission: Submission, parties: Iterable[Party], *, role_digest
     authors = {p.user_id for p in rows if p.submission_id == submission.pk and p.part == Party.Part.AUTHOR}
     roles = []
     for need in submission.required:
-        role, approvals, refusals, voided = need["role"], {}, [], []
+        role = need["role"]
+        approvals: dict[int, Party] = {}
+        refusals: list[Party] = []
+        voided: list[Party] = []
         for party in rows:
             if party.part != Party.Part.SIGNER or party.role != role:
                 continue
@@ -71,7 +76,11 @@ def standing_of(submission: Submission, parties: Iterable[Party], *, role_digest
             if party.decision not in APPROVING:
                 if here:
                     refusals.append(party)
-            elif party.voided_at is None and party.role_digest == digests.get(role) and (here or party.user_id not in authors):
+            elif (
+                party.voided_at is None
+                and party.role_digest == digests.get(role)
+                and (here or party.user_id not in authors)
+            ):
                 approvals.setdefault(party.user_id, party)
             elif here:
                 voided.append(party)

@@ -1,4 +1,7 @@
-from typing import Any
+"""Every address of the site: what is about one release, and what is about the whole."""
+
+from checklists.web.urls_portal import urlpatterns as portal
+from checklists.web.urls_releases import urlpatterns as releases
 
 app_name = "web"
-urlpatterns: list[Any] = []
+urlpatterns = [*portal, *releases]

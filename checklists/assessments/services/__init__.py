@@ -1,6 +1,21 @@
 """What the team claims, and the exceptions it asks for: every write."""
 
-from checklists.assessments.services.answers import add_comment, confirm_answers, open_answers, review_answers, save_answer
+from checklists.assessments.services.answers import (
+    add_comment,
+    confirm_answers,
+    open_answers,
+    review_answers,
+    save_answer,
+)
 from checklists.assessments.services.waivers import decide_waiver, expire_waivers, request_waiver
 
-__all__ = ["add_comment", "confirm_answers", "decide_waiver", "expire_waivers", "open_answers", "request_waiver", "review_answers", "save_answer"]
+__all__ = [
+    "add_comment",
+    "confirm_answers",
+    "decide_waiver",
+    "expire_waivers",
+    "open_answers",
+    "request_waiver",
+    "review_answers",
+    "save_answer",
+]

@@ -37,7 +37,11 @@ def open_answers(event: Event) -> None:
             if (before := earlier.get(item.key)) is not None:
                 claims, _ = clean_claims(item, before.claims)
                 answer.status, answer.claims, answer.carried_over = before.status, claims, True
-                answer.justification, answer.links, answer.assignee_id = before.justification, before.links, before.assignee_id
+                answer.justification, answer.links, answer.assignee_id = (
+                    before.justification,
+                    before.links,
+                    before.assignee_id,
+                )
             rows.append(answer)
     Answer.objects.bulk_create(rows)
 
@@ -88,13 +92,22 @@ def save_answer(
     if errors:
         raise Invalid("The answer was not saved. What is stored is unchanged.", errors=errors)
 
-    new = {"status": status, "claims": clean, "justification": justification, "links": clean_links, "assignee_id": assignee.pk if assignee else None}
+    new = {
+        "status": status,
+        "claims": clean,
+        "justification": justification,
+        "links": clean_links,
+        "assignee_id": assignee.pk if assignee else None,
+    }
     before = {name: getattr(answer, name) for name in new}
     changed = sorted(name for name in new if new[name] != before[name])
     if not changed and not answer.carried_over:
         return answer
     if revision != answer.revision:
-        raise Conflict("Somebody saved this answer while you were writing. Nothing is lost: both versions are shown.", current=answer)
+        raise Conflict(
+            "Somebody saved this answer while you were writing. Nothing is lost: both versions are shown.",
+            current=answer,
+        )
 
     for name, value in new.items():
         setattr(answer, name, value)
@@ -109,7 +122,14 @@ def save_answer(
     answer.save()
     if content_changed:
         AnswerRevision.objects.create(
-            answer=answer, revision=answer.revision, status=status, claims=clean, justification=justification, links=clean_links, by=by, at=now
+            answer=answer,
+            revision=answer.revision,
+            status=status,
+            claims=clean,
+            justification=justification,
+            links=clean_links,
+            by=by,
+            at=now,
         )
     journal.record(
         verb="assessments.answer.saved" if content_changed else "assessments.answer.assigned",
@@ -135,7 +155,9 @@ def confirm_answers(*, release: Release, by: User, item_keys: Sequence[str] | No
     require(by, "answer.save", release)
     release = lock_release(release.pk)
     require_open(release)
-    answers = Answer.objects.select_for_update(of=("self",)).filter(release=release, carried_over=True).select_related("item")
+    answers = (
+        Answer.objects.select_for_update(of=("self",)).filter(release=release, carried_over=True).select_related("item")
+    )
     if item_keys is not None:
         answers = answers.filter(item__key__in=item_keys)
     now = timezone.now()
@@ -161,7 +183,14 @@ def confirm_answers(*, release: Release, by: User, item_keys: Sequence[str] | No
 
 
 @transaction.atomic
-def review_answers(*, release: Release, by: User, accepted: Sequence[str] = (), flagged: Mapping[str, str] | None = None, at: datetime | None = None) -> None:
+def review_answers(
+    *,
+    release: Release,
+    by: User,
+    accepted: Sequence[str] = (),
+    flagged: Mapping[str, str] | None = None,
+    at: datetime | None = None,
+) -> None:
     """An owning reviewer accepts items at their present revision, or flags them with a remark (item key → remark).
 
     Raises ``Invalid`` for unknown items and ``Forbidden`` for items another role owns or that the reviewer answered.
@@ -171,10 +200,20 @@ def review_answers(*, release: Release, by: User, accepted: Sequence[str] = (), 
     if not keys:
         return
     if both := set(accepted) & set(flagged):
-        raise Invalid("Nothing was accepted or flagged.", errors={"flagged_items": [f"Both accepted and flagged: {', '.join(sorted(both))}."]})
-    rows = list(Answer.objects.select_for_update(of=("self",)).filter(release=release, item__key__in=keys).select_related("item"))
+        raise Invalid(
+            "Nothing was accepted or flagged.",
+            errors={"flagged_items": [f"Both accepted and flagged: {', '.join(sorted(both))}."]},
+        )
+    rows = list(
+        Answer.objects.select_for_update(of=("self",))
+        .filter(release=release, item__key__in=keys)
+        .select_related("item")
+    )
     if unknown := keys - {answer.item.key for answer in rows}:
-        raise Invalid("Nothing was accepted or flagged.", errors={"accepted_items": [f"No such item here: {', '.join(sorted(unknown))}."]})
+        raise Invalid(
+            "Nothing was accepted or flagged.",
+            errors={"accepted_items": [f"No such item here: {', '.join(sorted(unknown))}."]},
+        )
     if foreign := sorted(answer.item.key for answer in rows if answer.item.role not in by.access.roles):
         raise Forbidden(f"Another role owns {', '.join(foreign)}.")
     if AnswerRevision.objects.filter(answer__in=rows, by=by).exists():
@@ -187,11 +226,19 @@ def review_answers(*, release: Release, by: User, accepted: Sequence[str] = (), 
             answer.flag_comment = flagged[answer.item.key].strip()[:4000]
             answer.accepted_revision = answer.accepted_by = answer.accepted_at = answer.accepted_until = None
         else:
-            answer.accepted_revision, answer.accepted_by, answer.accepted_at, answer.accepted_until = answer.revision, by, now, until
+            answer.accepted_revision, answer.accepted_by, answer.accepted_at, answer.accepted_until = (
+                answer.revision,
+                by,
+                now,
+                until,
+            )
             answer.flagged_revision = answer.flagged_by = answer.flagged_at = None
             answer.flag_comment = ""
     fields = ["revision", "by", "at"]
-    Answer.objects.bulk_update(rows, [f"accepted_{f}" for f in fields] + ["accepted_until"] + [f"flagged_{f}" for f in fields] + ["flag_comment"])
+    Answer.objects.bulk_update(
+        rows,
+        [f"accepted_{f}" for f in fields] + ["accepted_until"] + [f"flagged_{f}" for f in fields] + ["flag_comment"],
+    )
     journal.record(
         verb="assessments.answers.reviewed",
         actor=by,

@@ -17,7 +17,16 @@ LONGEST = timedelta(days=366)
 
 
 @transaction.atomic
-def request_waiver(*, release: Release, item_key: str, reason: str, mitigation: str, expires_on: date, by: User, at: datetime | None = None) -> Waiver:
+def request_waiver(
+    *,
+    release: Release,
+    item_key: str,
+    reason: str,
+    mitigation: str,
+    expires_on: date,
+    by: User,
+    at: datetime | None = None,
+) -> Waiver:
     """Ask for a dated exception from one item. One at a time; it ends within a year."""
     require(by, "waiver.request", release, message="Only owners and contributors of the team can ask for a waiver.")
     release = lock_release(release.pk)
@@ -34,10 +43,18 @@ def request_waiver(*, release: Release, item_key: str, reason: str, mitigation: 
         errors["expires_on"] = ["A waiver ends after today and within a year."]
     if errors or answer is None:
         raise Invalid("The waiver was not asked for.", errors=errors)
-    if Waiver.objects.filter(release=release, item=answer.item, state__in=[WaiverState.REQUESTED, WaiverState.APPROVED]).exists():
+    if Waiver.objects.filter(
+        release=release, item=answer.item, state__in=[WaiverState.REQUESTED, WaiverState.APPROVED]
+    ).exists():
         raise WrongStage("There is a waiver for this item already. It must be decided or revoked first.")
     waiver = Waiver.objects.create(
-        release=release, item=answer.item, reason=reason.strip(), mitigation=mitigation.strip(), expires_on=expires_on, requested_by=by, requested_at=now
+        release=release,
+        item=answer.item,
+        reason=reason.strip(),
+        mitigation=mitigation.strip(),
+        expires_on=expires_on,
+        requested_by=by,
+        requested_at=now,
     )
     _record(waiver, "requested", by, {"expires_on": expires_on.isoformat()}, at)
     return waiver
@@ -46,7 +63,9 @@ def request_waiver(*, release: Release, item_key: str, reason: str, mitigation: 
 @transaction.atomic
 def decide_waiver(*, waiver: Waiver, decision: str, by: User, comment: str = "", at: datetime | None = None) -> Waiver:
     """Approve, decline or revoke: only reviewers of the role that owns the item, and never their own request."""
-    require(by, "waiver.decide", waiver, message="Only a reviewer of the role that owns the item can decide this waiver.")
+    require(
+        by, "waiver.decide", waiver, message="Only a reviewer of the role that owns the item can decide this waiver."
+    )
     if decision not in ("approve", "decline", "revoke"):
         raise Invalid("Nothing was decided.", errors={"decision": ["One of approve, decline, revoke."]})
     lock_release(waiver.release_id)
@@ -59,7 +78,9 @@ def decide_waiver(*, waiver: Waiver, decision: str, by: User, comment: str = "",
         raise WrongStage(f"Nothing was decided: the waiver is {waiver.get_state_display().lower()}.")
     if decision == "approve" and waiver.expires_on <= now.date():
         raise WrongStage("Nothing was decided: the end date asked for has passed. The team has to ask again.")
-    waiver.state = {"approve": WaiverState.APPROVED, "decline": WaiverState.DECLINED, "revoke": WaiverState.REVOKED}[decision]
+    waiver.state = {"approve": WaiverState.APPROVED, "decline": WaiverState.DECLINED, "revoke": WaiverState.REVOKED}[
+        decision
+    ]
     waiver.decided_by, waiver.decided_at, waiver.comment = by, now, comment.strip()[:4000]
     waiver.save(update_fields=["state", "decided_by", "decided_at", "comment"])
     _record(waiver, "decided", by, {"decision": decision, "expires_on": waiver.expires_on.isoformat()}, at)
