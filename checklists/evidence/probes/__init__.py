@@ -1,0 +1,26 @@
+"""Every probe there is, in the order in which they run: the cheap ones first, the one that generates last."""
+
+from checklists.evidence.probes.access import AccessControl
+from checklists.evidence.probes.base import Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.generation import SmallGeneration
+from checklists.evidence.probes.health import Health
+from checklists.evidence.probes.identity import Identity
+from checklists.evidence.probes.limits import Limits
+from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.tls import TlsAndHeaders
+
+__all__ = ["PROBES", "Judgement", "Observation", "Probe", "Target", "Visit"]
+
+PROBES: dict[str, Probe] = {
+    probe.key: probe
+    for probe in (
+        Health(),
+        Identity(),
+        Limits(),
+        AccessControl(),
+        TlsAndHeaders(),
+        MetricsPresent(),
+        MetricsLatency(),
+        SmallGeneration(),
+    )
+}

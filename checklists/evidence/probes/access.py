@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    VERIFIED,
+    Answer,
+    Claims,
+    Judgement,
+    Observation,
+    Probe,
+    Visit,
+    dict_of,
+    inconclusive,
+    joined,
+    list_of,
+    text_of,
+)
+from checklists.evidence.stacks import Route
+
+WORDS = {"api_key": "an API key", "bearer_jwt": "a bearer token (JWT)", "mtls": "a client certificate (mTLS)", "oidc": "OpenID Connect", "none": "open to anyone"}
+
+
+class AccessControl(Probe):
+    """Who gets in: without a key, with a wrong one, with ours; on the main routes and on those beside them."""
+
+    key = "access.control"
+    title = "Access control"
+    items = ("security.access-control",)
+    sends = (
+        "GETs, and POSTs of an empty object that no server takes for work, to the main routes and those beside them: "
+        "without a key everywhere, with a wrong key once, with the endpoint's key once."
+    )
+    ttl = timedelta(days=1)
+
+    def observe(self, visit: Visit) -> Observation:
+        stack = visit.stack()
+        routes: list[dict[str, Any]] = []
+        for kind, route in [*(("main", r) for r in stack.main), *(("beside", r) for r in stack.beside)]:
+            answer = visit.knock(route, "none")
+            routes.append({"kind": kind, "route": _shown(route), "none": _outcome(answer)})
+            if answer.error is not None and answer.error.kind not in ("protocol", "too_large"):
+                break  # nobody is there, or nobody lets us connect: further knocking tells no more
+        guarded = next((i for i, row in enumerate(routes) if row["none"] in (401, 403)), None)
+        chosen = guarded if guarded is not None else 0
+        route = [*stack.main, *stack.beside][chosen]
+        if isinstance(routes[chosen]["none"], int):
+            routes[chosen]["wrong"] = _outcome(visit.knock(route, "wrong"))
+            if visit.target.headers:
+                routes[chosen]["key"] = _outcome(visit.knock(route, "ours"))
+        return {"stack": stack.key, "routes": routes, "has_key": bool(visit.target.headers), "https": visit.target.url.lower().startswith("https:")}
+
+    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+        rows = [dict_of(row) for row in list_of(observation.get("routes"))]
+        scheme = text_of(claims.get("scheme"))
+        claimed = WORDS.get(scheme, scheme)
+        opened = [text_of(row.get("route")) for row in rows if _good(row.get("none"))]
+        wrong = [text_of(row.get("route")) for row in rows if _good(row.get("wrong"))]
+        refused = [text_of(row.get("route")) for row in rows if row.get("none") in (401, 403)]
+        observed = f"open: {joined(opened)}" if opened else (f"refused: {joined(refused)}" if refused else joined([f"{text_of(row.get('route'))} → {_said(row.get('none'))}" for row in rows], 3))
+        needs_certificate = any(row.get("none") == "client_certificate" for row in rows)
+        if not scheme:
+            return inconclusive(f"Nothing is claimed yet that could be compared. Seen: {observed}.", observed=observed)
+        rule = "401 or 403 without a key, 2xx nowhere"
+        if scheme == "none":
+            if refused or needs_certificate:
+                return Judgement(CONTRADICTED, claimed, observed, "", "The claim says that no key is needed, yet the server asks for one.", rule=rule)
+            if opened:
+                return inconclusive("It is open to anyone, as claimed. Whether that is acceptable is for a reviewer to decide.", claimed=claimed, observed=observed)
+        elif opened:
+            return Judgement(CONTRADICTED, claimed, observed, "", f"Answered without a key: {joined(opened)}.", rule=rule, samples=len(rows))
+        elif wrong:
+            return Judgement(CONTRADICTED, claimed, f"wrong key accepted on {joined(wrong)}", "", f"A made-up key was accepted on {joined(wrong)}.", rule=rule)
+        elif scheme == "mtls":
+            if needs_certificate:
+                return Judgement(VERIFIED, claimed, "client certificate asked for", "", "The handshake was refused without a client certificate.", rule=rule)
+            if observation.get("https") is False:
+                return Judgement(CONTRADICTED, claimed, "plain http", "", "Plain http knows no client certificates.", rule=rule)
+            return inconclusive("The handshake went through without a client certificate; the routes then answered otherwise.", claimed=claimed, observed=observed)
+        elif refused:
+            return _enforced(rows, claimed, observed, refused, rule)
+        first = next((row.get("none") for row in rows), "nothing")
+        return inconclusive(f"No route answered in a way that tells: {_said(first)} says neither open nor closed.", claimed=claimed, observed=observed)
+
+
+def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: list[str], rule: str) -> Judgement:
+    keyed = next((row["key"] for row in rows if "key" in row), None)
+    if keyed in (401, 403):
+        return inconclusive(f"Our own credentials were refused too ({keyed}), so it may be that nobody gets in.", claimed=claimed, observed=observed)
+    wrong = next((row["wrong"] for row in rows if "wrong" in row), None)
+    parts = [f"{len(refused)} of {len(rows)} routes refuse a request without a key, none answers it"]
+    if wrong in (401, 403):
+        parts.append("a wrong key is refused")
+    if _good(keyed):
+        parts.append("ours is accepted")
+    elif keyed is None:
+        parts.append("no key of ours was there to try")
+    return Judgement(VERIFIED, claimed, observed, "", "; ".join(parts).capitalize() + ".", rule=rule, samples=len(rows))
+
+
+def _outcome(answer: Answer) -> int | str:
+    if answer.error is not None:
+        return answer.error.code or answer.error.kind
+    return answer.status or 0
+
+
+def _good(outcome: Any) -> bool:
+    return isinstance(outcome, int) and 200 <= outcome < 300
+
+
+def _said(outcome: Any) -> str:
+    return f"status {outcome}" if isinstance(outcome, int) else text_of(outcome).replace("_", " ") or "nothing"
+
+
+def _shown(route: Route) -> str:
+    return f"{route.method} {route.path.partition('?')[0]}"

@@ -1,0 +1,68 @@
+"""Keeping secrets out of what is stored: the endpoint's own header values, and whatever looks like a token."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MASK = "•••"
+_TOKEN_LIKE = re.compile(
+    r"(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
+    r"|\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
+    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
+)
+
+
+def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
+    """Every text that must not be stored: header values, the token behind a scheme, what basic credentials decode to."""
+    secrets: set[str] = set()
+    for value in headers.values():
+        value = value.strip()
+        secrets.add(value)
+        scheme, _, token = value.partition(" ")
+        if token:
+            secrets.add(token.strip())
+        if scheme.lower() == "basic":
+            try:
+                plain = base64.b64decode(token.strip(), validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                continue
+            secrets.update({plain, plain.partition(":")[2]})
+    return frozenset(secret for secret in secrets if secret)
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    # The longest first, so that a whole value goes before the token inside it. A short one only as a word of its own:
+    # the header "X-Env: prod" must not mask half of "production".
+    words = [
+        re.escape(secret) if len(secret) >= 8 else rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])"
+        for secret in sorted(secrets, key=len, reverse=True)
+    ]
+    return re.compile("|".join(words)) if words else None
+
+
+def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """The same JSON value with every secret, and everything shaped like a token, replaced by dots; keys as well."""
+    return _walk(value, _pattern(secrets))
+
+
+def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
+    if isinstance(value, str):
+        value = pattern.sub(MASK, value) if pattern else value
+        return _TOKEN_LIKE.sub(MASK, value)
+    if isinstance(value, dict):
+        return {_walk(str(key), pattern): _walk(item, pattern) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_walk(item, pattern) for item in value]
+    return value
+
+
+def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
+    """A body as it came, without our own long secrets, should the server echo them."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= 8:
+            body = body.replace(secret.encode(), MASK.encode())
+    return body
