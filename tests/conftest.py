@@ -51,6 +51,11 @@ def browser_type_launch_args() -> dict[str, Any]:
     return {"executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu", *quiet]}
 
 
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Pages are asked for with ``live_server.url``; pytest-base-url's own fixture warns under pytest 9."""
+
+
 # No test leaves the machine, and none sees what another left in the cache
 
 
@@ -64,6 +69,7 @@ def _only_this_machine() -> Iterator[None]:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             host = address[0]
             if host not in ("localhost", redis_host) and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+                self.close()
                 raise AssertionError(f"A test tried to reach {host}, which is not this machine.")
         original(self, address)
 
