@@ -52,11 +52,7 @@ def _fitted(counts: list[int], width: float, minimum: float) -> list[float]:
     while True:
         room = width - minimum * len(narrow)
         weight = sum(count for index, count in enumerate(counts) if index not in narrow)
-        found = {
-            index
-            for index, count in enumerate(counts)
-            if index not in narrow and room * count / weight < minimum
-        }
+        found = {index for index, count in enumerate(counts) if index not in narrow and room * count / weight < minimum}
         if not found or len(narrow) + len(found) == len(counts):
             break
         narrow |= found

@@ -14,6 +14,7 @@ ROW_HEIGHT = 29
 AXIS_GAP = 34
 # Labels are laid out for a strip this wide in pixels; wider ones only leave more air.
 NARROWEST = 560.0
+LETTER = 6.4
 
 
 class Point(TypedDict):
@@ -107,27 +108,30 @@ def histogram_bars(buckets: Sequence[Bucket], goal: float | None) -> tuple[list[
 def launch_marks(launches: Sequence[Launch], today: date) -> tuple[list[Mark], int]:
     """Where each launch of the next twelve weeks stands, and the y of the axis in pixels.
 
-    Placed from the last to the first: a label runs to the right, so an earlier launch goes one row above everything
-    its label would run into, and no stem crosses a label. Near the right edge labels run to the left instead. When the
-    rows are used up, a launch keeps its mark on the axis but loses its label.
+    A label runs to the right of its mark, near the right edge to the left, and takes the lowest row in which it runs
+    into no other label. When the rows are used up, a launch keeps its mark on the axis but loses its label.
     """
     horizon = today + timedelta(weeks=WEEKS)
     shown = sorted((launch for launch in launches if today <= launch["date"] <= horizon), key=lambda item: item["date"])
-    placed: list[tuple[Launch, float, float, float, int | None, bool]] = []
-    for launch in reversed(shown):
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(ROWS)]
+    placed: list[tuple[Launch, float, bool, int | None]] = []
+    for launch in shown:
         x = (launch["date"] - today).days / (WEEKS * 7) * NARROWEST
-        reach = 26 + 6.9 * len(launch["label"])
+        reach = 26 + LETTER * len(launch["label"])
         before = x + reach > NARROWEST
         start, end = (x - reach, x + 8) if before else (x - 8, x + reach)
-        rows = [row for _, _, left, right, row, _ in placed if row is not None and left < end and right > start]
-        row: int | None = 1 + max(rows, default=-1)
-        if row is not None and row >= ROWS:
-            row = None
-        placed.append((launch, x, start, end, row, before))
-    height = 1 + max((row for *_, row, _ in placed if row is not None), default=0)
-    axis = height * ROW_HEIGHT + AXIS_GAP - ROW_HEIGHT // 2
-    marks = [
-        Mark(launch, 100 * x / NARROWEST, axis if row is None else axis - AXIS_GAP - row * ROW_HEIGHT, before, row is not None)
-        for launch, x, _, _, row, before in reversed(placed)
-    ]
-    return marks, axis
+        row = next((row for row, spans in enumerate(taken) if all(end < a or start > b for a, b in spans)), None)
+        if row is not None:
+            taken[row].append((start, end))
+        placed.append((launch, x, before, row))
+    axis = max((row for *_, row in placed if row is not None), default=0) * ROW_HEIGHT + AXIS_GAP + ROW_HEIGHT // 2
+    return [
+        Mark(
+            launch,
+            100 * x / NARROWEST,
+            axis if row is None else axis - AXIS_GAP - row * ROW_HEIGHT,
+            before,
+            row is not None,
+        )
+        for launch, x, before, row in placed
+    ], axis

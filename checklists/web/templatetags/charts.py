@@ -50,7 +50,9 @@ def launch_strip(launches: Sequence[charts.Launch], today: date | None = None) -
         "marks": marks,
         "axis": axis,
         "height": axis + 24,
-        "ticks": [(f"{100 * week / charts.WEEKS:g}", today + timedelta(weeks=week)) for week in range(3, charts.WEEKS, 3)],
+        "ticks": [
+            (f"{100 * week / charts.WEEKS:g}", today + timedelta(weeks=week)) for week in range(3, charts.WEEKS, 3)
+        ],
     }
 
 

@@ -47,9 +47,7 @@ def readiness_bar(counts: Mapping[str, int] | None, size: str = "md", label: str
 @register.simple_tag
 def state_swatch(state: str) -> SafeString:
     """A 12-pixel square in the state's colour and pattern; decoration, so it has no name of its own."""
-    return format_html(
-        '<svg class="swatch" aria-hidden="true"><rect class="seg seg--{}" rx="3"/></svg>', _known(state)
-    )
+    return format_html('<svg class="swatch" aria-hidden="true"><rect class="seg seg--{}" rx="3"/></svg>', _known(state))
 
 
 @register.simple_tag

@@ -75,15 +75,20 @@ def in_words(seconds: float) -> str:
     distance = abs(seconds)
     if distance < 45:
         return "just now"
-    for size, unit, until in (
+    count, unit = _rounded(distance)
+    words = f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return f"{words} ago" if seconds < 0 else f"in {words}"
+
+
+def _rounded(distance: float) -> tuple[int, str]:
+    """The largest unit of which at least one whole fits after rounding."""
+    for size, unit, next_size in (
         (60, "minute", 3600),
         (3600, "hour", 86400),
         (86400, "day", 30 * 86400),
         (30.44 * 86400, "month", 365 * 86400),
-        (365.25 * 86400, "year", float("inf")),
     ):
         count = max(1, round(distance / size))
-        if count * size < until:
-            break
-    words = f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    return f"{words} ago" if seconds < 0 else f"in {words}"
+        if count * size < next_size:
+            return count, unit
+    return max(1, round(distance / (365.25 * 86400))), "year"
