@@ -9,7 +9,7 @@ from checklists.people.models import User
 from checklists.registry.querysets import visible
 
 if TYPE_CHECKING:
-    pass
+    from checklists.assessments.models import Answer, Waiver
 
 
 class AnswerQuerySet(models.QuerySet["Answer"]):

@@ -74,7 +74,7 @@ class Checker:
         if key not in data and not optional:
             self.fail(path, f"{where}: {key} is missing")
             return ""
-        value = data.get(key, "")
+        value: object = data.get(key, "")
         if not isinstance(value, str):
             self.fail((*path, key), f"{where}: {key} must be text (put it in quotes)")
             return ""

@@ -37,7 +37,9 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
-OURS = frozenset("host connection content-length transfer-encoding accept-encoding user-agent te upgrade expect".split())
+OURS = frozenset(
+    "host connection content-length transfer-encoding accept-encoding user-agent te upgrade expect".split()
+)
 OnChunk = Callable[[float, bytes], bool]
 
 

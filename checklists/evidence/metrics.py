@@ -53,12 +53,18 @@ class Histogram:
     @classmethod
     def from_json(cls, data: Any) -> Histogram | None:
         """The histogram of ``as_json``, or ``None`` for anything else."""
-        if not isinstance(data, dict) or not isinstance(data.get("bounds"), list) or not isinstance(data.get("counts"), list):
+        if (
+            not isinstance(data, dict)
+            or not isinstance(data.get("bounds"), list)
+            or not isinstance(data.get("counts"), list)
+        ):
             return None
         numbers = [*data["bounds"], *data["counts"]]
         if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
             return None
-        return _histogram(str(data.get("name", "")), dict(zip([*data["bounds"], math.inf], data["counts"], strict=False)))
+        return _histogram(
+            str(data.get("name", "")), dict(zip([*data["bounds"], math.inf], data["counts"], strict=False))
+        )
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ class ProbeRun(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["release"], condition=Q(state__in=["queued", "running"]), name="evidence_one_active_run")
+            models.UniqueConstraint(
+                fields=["release"], condition=Q(state__in=["queued", "running"]), name="evidence_one_active_run"
+            )
         ]
         indexes = [
             models.Index(fields=["release", "-created_at"], name="evidence_runs_of_release"),
@@ -99,7 +101,9 @@ class Finding(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["run", "endpoint_name", "probe", "item_key"], name="evidence_one_finding_a_run")
+            models.UniqueConstraint(
+                fields=["run", "endpoint_name", "probe", "item_key"], name="evidence_one_finding_a_run"
+            )
         ]
         indexes = [
             models.Index(fields=["release", "item"], condition=Q(current=True), name="evidence_current"),

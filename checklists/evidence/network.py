@@ -303,7 +303,12 @@ class CheckedBackend(httpcore2.NetworkBackend):
         self._connector = connector
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
     ) -> httpcore2.NetworkStream:
         addresses = resolve(host, port, self._policy, self._resolver, self._budget.left())
         for address in addresses:

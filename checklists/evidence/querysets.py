@@ -17,7 +17,8 @@ class FindingQuerySet(models.QuerySet["Finding"]):
         return self.filter(visible(user, "release__model__"))
 
     def current(self) -> FindingQuerySet:
-        """What stands now: the latest of each probe, endpoint and item."""
+        """What stands now of each probe, endpoint and item: the latest conclusive finding, and a later attempt that
+        was inconclusive."""
         return self.filter(current=True)
 
     def fresh(self, now: datetime) -> FindingQuerySet:
@@ -27,3 +28,11 @@ class FindingQuerySet(models.QuerySet["Finding"]):
 class ProbeRunQuerySet(models.QuerySet["ProbeRun"]):
     def visible_to(self, user: User) -> ProbeRunQuerySet:
         return self.filter(visible(user, "release__model__"))
+
+    def active(self) -> ProbeRunQuerySet:
+        """Queued or running: at most one a release."""
+        return self.filter(state__in=["queued", "running"])
+
+    def abandoned(self, now: datetime) -> ProbeRunQuerySet:
+        """Active, but nobody has been heard of for longer than a lease."""
+        return self.active().filter(lease_until__lt=now).order_by("lease_until")

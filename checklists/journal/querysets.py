@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 if TYPE_CHECKING:
-    pass
+    from checklists.journal.models import Event
 
 
 class EventQuerySet(models.QuerySet["Event"]):

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from checklists.people.models import Team
+    from checklists.people.models import Team, Token
 
 
 class TeamQuerySet(models.QuerySet["Team"]):

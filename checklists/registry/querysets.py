@@ -8,7 +8,7 @@ from django.db.models import Q
 from checklists.people.models import User
 
 if TYPE_CHECKING:
-    pass
+    from checklists.registry.models import Endpoint, Model, Release
 
 
 def visible(user: User, prefix: str = "") -> Q:

@@ -8,7 +8,7 @@ from checklists.people.models import User
 from checklists.registry.querysets import visible
 
 if TYPE_CHECKING:
-    pass
+    from checklists.scorecards.models import ItemState, Scorecard
 
 
 class ScorecardQuerySet(models.QuerySet["Scorecard"]):

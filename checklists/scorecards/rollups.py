@@ -204,10 +204,15 @@ def _section_parts(scope: Scope) -> list[Part]:
             r["section"],
             r["sum_weight"],
             r["sum_credit"],
-            {state: r[f"sum_{state}"] for state in STATES},
+            _summed(r),
         )
         for r in rows
     ]
+
+
+def _summed(row: Mapping[str, Any]) -> dict[str, int]:
+    """The seven counts of a row that was added up under ``sum_<state>``."""
+    return {state: row[f"sum_{state}"] or 0 for state in STATES}
 
 
 def _quality_parts(scope: Scope) -> list[Part]:
@@ -348,11 +353,11 @@ def trend(scope: Scope, *, weeks: int = 26) -> list[tuple[date, dict[str, int]]]
         .annotate(**{f"sum_{state}": Sum(state) for state in STATES})
         .order_by("date")
     )
-    points = [(row["date"], {state: row[f"sum_{state}"] for state in STATES}) for row in rows]
+    points = [(row["date"], _summed(row)) for row in rows]
     now = Scorecard.objects.filter(release__in=scope.releases().exclude(stage__in=CLOSED)).aggregate(
         **{f"sum_{state}": Sum(state) for state in STATES}
     )
-    return [*points, (today, {state: now[f"sum_{state}"] or 0 for state in STATES})]
+    return [*points, (today, _summed(now))]
 
 
 def failing_most(scope: Scope, *, limit: int = 5) -> list[tuple[int, dict[str, int]]]:

@@ -8,7 +8,7 @@ from checklists.people.models import User
 from checklists.registry.querysets import visible
 
 if TYPE_CHECKING:
-    from checklists.signoff.models import SignOff
+    from checklists.signoff.models import SignOff, Submission
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):

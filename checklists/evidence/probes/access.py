@@ -20,7 +20,13 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.stacks import Route
 
-WORDS = {"api_key": "an API key", "bearer_jwt": "a bearer token (JWT)", "mtls": "a client certificate (mTLS)", "oidc": "OpenID Connect", "none": "open to anyone"}
+WORDS = {
+    "api_key": "an API key",
+    "bearer_jwt": "a bearer token (JWT)",
+    "mtls": "a client certificate (mTLS)",
+    "oidc": "OpenID Connect",
+    "none": "open to anyone",
+}
 
 
 class AccessControl(Probe):
@@ -50,7 +56,12 @@ class AccessControl(Probe):
             routes[chosen]["wrong"] = _outcome(visit.knock(route, "wrong"))
             if visit.target.headers:
                 routes[chosen]["key"] = _outcome(visit.knock(route, "ours"))
-        return {"stack": stack.key, "routes": routes, "has_key": bool(visit.target.headers), "https": visit.target.url.lower().startswith("https:")}
+        return {
+            "stack": stack.key,
+            "routes": routes,
+            "has_key": bool(visit.target.headers),
+            "https": visit.target.url.lower().startswith("https:"),
+        }
 
     def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
         rows = [dict_of(row) for row in list_of(observation.get("routes"))]
@@ -59,36 +70,91 @@ class AccessControl(Probe):
         opened = [text_of(row.get("route")) for row in rows if _good(row.get("none"))]
         wrong = [text_of(row.get("route")) for row in rows if _good(row.get("wrong"))]
         refused = [text_of(row.get("route")) for row in rows if row.get("none") in (401, 403)]
-        observed = f"open: {joined(opened)}" if opened else (f"refused: {joined(refused)}" if refused else joined([f"{text_of(row.get('route'))} → {_said(row.get('none'))}" for row in rows], 3))
+        observed = (
+            f"open: {joined(opened)}"
+            if opened
+            else (
+                f"refused: {joined(refused)}"
+                if refused
+                else joined([f"{text_of(row.get('route'))} → {_said(row.get('none'))}" for row in rows], 3)
+            )
+        )
         needs_certificate = any(row.get("none") == "client_certificate" for row in rows)
         if not scheme:
             return inconclusive(f"Nothing is claimed yet that could be compared. Seen: {observed}.", observed=observed)
         rule = "401 or 403 without a key, 2xx nowhere"
         if scheme == "none":
             if refused or needs_certificate:
-                return Judgement(CONTRADICTED, claimed, observed, "", "The claim says that no key is needed, yet the server asks for one.", rule=rule)
+                return Judgement(
+                    CONTRADICTED,
+                    claimed,
+                    observed,
+                    "",
+                    "The claim says that no key is needed, yet the server asks for one.",
+                    rule=rule,
+                )
             if opened:
-                return inconclusive("It is open to anyone, as claimed. Whether that is acceptable is for a reviewer to decide.", claimed=claimed, observed=observed)
+                return inconclusive(
+                    "It is open to anyone, as claimed. Whether that is acceptable is for a reviewer to decide.",
+                    claimed=claimed,
+                    observed=observed,
+                )
         elif opened:
-            return Judgement(CONTRADICTED, claimed, observed, "", f"Answered without a key: {joined(opened)}.", rule=rule, samples=len(rows))
+            return Judgement(
+                CONTRADICTED,
+                claimed,
+                observed,
+                "",
+                f"Answered without a key: {joined(opened)}.",
+                rule=rule,
+                samples=len(rows),
+            )
         elif wrong:
-            return Judgement(CONTRADICTED, claimed, f"wrong key accepted on {joined(wrong)}", "", f"A made-up key was accepted on {joined(wrong)}.", rule=rule)
+            return Judgement(
+                CONTRADICTED,
+                claimed,
+                f"wrong key accepted on {joined(wrong)}",
+                "",
+                f"A made-up key was accepted on {joined(wrong)}.",
+                rule=rule,
+            )
         elif scheme == "mtls":
             if needs_certificate:
-                return Judgement(VERIFIED, claimed, "client certificate asked for", "", "The handshake was refused without a client certificate.", rule=rule)
+                return Judgement(
+                    VERIFIED,
+                    claimed,
+                    "client certificate asked for",
+                    "",
+                    "The handshake was refused without a client certificate.",
+                    rule=rule,
+                )
             if observation.get("https") is False:
-                return Judgement(CONTRADICTED, claimed, "plain http", "", "Plain http knows no client certificates.", rule=rule)
-            return inconclusive("The handshake went through without a client certificate; the routes then answered otherwise.", claimed=claimed, observed=observed)
+                return Judgement(
+                    CONTRADICTED, claimed, "plain http", "", "Plain http knows no client certificates.", rule=rule
+                )
+            return inconclusive(
+                "The handshake went through without a client certificate; the routes then answered otherwise.",
+                claimed=claimed,
+                observed=observed,
+            )
         elif refused:
             return _enforced(rows, claimed, observed, refused, rule)
         first = next((row.get("none") for row in rows), "nothing")
-        return inconclusive(f"No route answered in a way that tells: {_said(first)} says neither open nor closed.", claimed=claimed, observed=observed)
+        return inconclusive(
+            f"No route answered in a way that tells: {_said(first)} says neither open nor closed.",
+            claimed=claimed,
+            observed=observed,
+        )
 
 
 def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: list[str], rule: str) -> Judgement:
     keyed = next((row["key"] for row in rows if "key" in row), None)
     if keyed in (401, 403):
-        return inconclusive(f"Our own credentials were refused too ({keyed}), so it may be that nobody gets in.", claimed=claimed, observed=observed)
+        return inconclusive(
+            f"Our own credentials were refused too ({keyed}), so it may be that nobody gets in.",
+            claimed=claimed,
+            observed=observed,
+        )
     wrong = next((row["wrong"] for row in rows if "wrong" in row), None)
     parts = [f"{len(refused)} of {len(rows)} routes refuse a request without a key, none answers it"]
     if wrong in (401, 403):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -117,19 +118,47 @@ class Visit:
         self.log: list[dict[str, Any]] = []
         self._seen: dict[tuple[str, str, str], Answer] = {}
         self._stack: str | None = None
+        self._until: float | None = None
+
+    def begin(self, seconds: float) -> None:
+        """Give the next probe so much time for all its requests together."""
+        self._until = time.monotonic() + seconds
+
+    def take_log(self) -> list[dict[str, Any]]:
+        """The requests sent since last asked."""
+        taken, self.log = self.log, []
+        return taken
 
     def url(self, path: str) -> str:
         return self.target.base + path if path.startswith("/") else path
 
-    def get(self, path: str, *, key: str = "ours", fresh: bool = False, redirects: int = 3, extra: Mapping[str, str] | None = None) -> Answer:
+    def get(
+        self,
+        path: str,
+        *,
+        key: str = "ours",
+        fresh: bool = False,
+        redirects: int = 3,
+        extra: Mapping[str, str] | None = None,
+    ) -> Answer:
         """GET a path below the endpoint's base, or a whole address. ``key``: ``ours``, ``none`` or ``wrong``."""
-        memo = (path, key if self.target.headers or key == "wrong" else "none", f"{redirects}{sorted((extra or {}).items())}")
+        memo = (
+            path,
+            key if self.target.headers or key == "wrong" else "none",
+            f"{redirects}{sorted((extra or {}).items())}",
+        )
         if fresh or memo not in self._seen:
             self._seen[memo] = self._send("GET", path, key, redirects=redirects, extra=extra)
         return self._seen[memo]
 
     def post(
-        self, path: str, payload: Any, *, key: str = "ours", timeout_s: float | None = None, on_chunk: OnChunk | None = None
+        self,
+        path: str,
+        payload: Any,
+        *,
+        key: str = "ours",
+        timeout_s: float | None = None,
+        on_chunk: OnChunk | None = None,
     ) -> Answer:
         """POST JSON; never repeated from memory, never redirected."""
         return self._send("POST", path, key, payload=payload, redirects=0, timeout_s=timeout_s, on_chunk=on_chunk)
@@ -154,12 +183,25 @@ class Visit:
     ) -> Answer:
         url = self.url(path)
         headers = {**self._credentials(url, key), **(extra or {})}
-        shown = path.partition("?")[0] if path.startswith("/") else "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
+        shown = (
+            path.partition("?")[0] if path.startswith("/") else "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
+        )
         entry: dict[str, Any] = {"line": f"{method} {shown}", "key": key}
         self.log.append(entry)
+        allowed = timeout_s or self.client.timeout_s
+        if self._until is not None:
+            allowed = min(allowed, self._until - time.monotonic())
         try:
+            if allowed <= 0:
+                raise FetchError("timeout", "The time for this probe was used up by earlier requests.")
             response = self.client.fetch(
-                method, url, headers=headers, payload=payload, max_redirects=redirects, timeout_s=timeout_s, on_chunk=on_chunk
+                method,
+                url,
+                headers=headers,
+                payload=payload,
+                max_redirects=redirects,
+                timeout_s=allowed,
+                on_chunk=on_chunk,
             )
         except FetchError as error:
             entry["error"] = error.kind

@@ -31,7 +31,7 @@ from checklists.evidence.probes.metrics_page import page_stack, read_page
 from checklists.evidence.stacks import COUNTER_MEANINGS
 
 MAX_TOKENS = 16
-TIMEOUT_S = 60.0
+TIMEOUT_S = 40.0
 SCRAPE_PAUSES = (0.0, 0.4, 1.0, 2.0)  # exporters publish with a delay
 TEXT = {"text", "txt", "string"}
 VECTOR = {"embedding", "embeddings", "vector", "vectors"}
@@ -102,10 +102,16 @@ class SmallGeneration(Probe):
         if family not in ("llm", "multimodal", "embedding"):
             return {"error": "not_tried", "why": f"There is no small request yet for the family {family}."}
         if visit.stack().key in ("kserve", "torchserve", "comfyui"):
-            return {"error": "not_tried", "why": f"{visit.stack().label} has no OpenAI-compatible route for one small request."}
+            return {
+                "error": "not_tried",
+                "why": f"{visit.stack().label} has no OpenAI-compatible route for one small request.",
+            }
         model = self._model(visit)
         if not model:
-            return {"error": "no_model", "why": "No model name is known to ask for: the model list is empty or refused."}
+            return {
+                "error": "no_model",
+                "why": "No model name is known to ask for: the model list is empty or refused.",
+            }
         before, _, _ = read_page(visit, fresh=True)
         observation = _embed(visit, model) if family == "embedding" else _chat(visit, model)
         if before is not None and "error" not in observation:
@@ -130,7 +136,15 @@ class SmallGeneration(Probe):
         if item_key == "performance.latency-targets":
             return _latency(claims, observation)
         shown = _timing(observation)
-        return Judgement(VERIFIED, "answers one small request", shown, "", f"One small request was answered: {shown}.", rule="2xx with content", samples=1)
+        return Judgement(
+            VERIFIED,
+            "answers one small request",
+            shown,
+            "",
+            f"One small request was answered: {shown}.",
+            rule="2xx with content",
+            samples=1,
+        )
 
 
 def _chat(visit: Visit, model: str) -> Observation:
@@ -152,7 +166,10 @@ def _chat(visit: Visit, model: str) -> Observation:
         return _failed(answer)
     stream.feed(answer.response.elapsed_s, b"\n")
     if stream.error or (stream.first_content_s is None and stream.first_reasoning_s is None):
-        return {"error": "no_content", "why": f"The server answered {answer.status}, but {stream.error or 'sent no content'}."}
+        return {
+            "error": "no_content",
+            "why": f"The server answered {answer.status}, but {stream.error or 'sent no content'}.",
+        }
     tokens = number_of(stream.usage.get("completion_tokens"))
     observation: Observation = {
         "kind": "chat",
@@ -168,7 +185,13 @@ def _chat(visit: Visit, model: str) -> Observation:
         observation["first_token_ms"] = round(stream.first_content_s * 1000, 1)
     if stream.first_reasoning_s is not None:
         observation["first_reasoning_ms"] = round(stream.first_reasoning_s * 1000, 1)
-    if tokens and tokens > 1 and stream.first_content_s is not None and stream.last_s is not None and stream.first_reasoning_s is None:
+    if (
+        tokens
+        and tokens > 1
+        and stream.first_content_s is not None
+        and stream.last_s is not None
+        and stream.first_reasoning_s is None
+    ):
         # Chunks are not tokens: only the server's own count makes a time per token.
         observation["per_output_token_ms"] = round((stream.last_s - stream.first_content_s) * 1000 / (tokens - 1), 2)
     return observation
@@ -193,7 +216,10 @@ def _embed(visit: Visit, model: str) -> Observation:
 
 
 def _failed(answer: Answer) -> Observation:
-    return {"error": answer.error.kind if answer.error else f"status {answer.status}", "why": f"The small request failed. {answer.why}"}
+    return {
+        "error": answer.error.kind if answer.error else f"status {answer.status}",
+        "why": f"The small request failed. {answer.why}",
+    }
 
 
 def _moved(visit: Visit, before: metrics.Page) -> Observation:
@@ -215,7 +241,12 @@ def _moved(visit: Visit, before: metrics.Page) -> Observation:
                 rose[name] = later - earlier
         if any(name in rose for name in known):
             break
-    return {"where": where, "names": names, "known": [name for name in known if name in names], "rose": dict(sorted(rose.items())[:100])}
+    return {
+        "where": where,
+        "names": names,
+        "known": [name for name in known if name in names],
+        "rose": dict(sorted(rose.items())[:100]),
+    }
 
 
 def _timing(observation: Observation) -> str:
@@ -236,12 +267,27 @@ def _latency(claims: Claims, observation: Observation) -> Judgement:
     phase = text_of(claims.get("phase"))
     field = {"first_token": "first_token_ms", "per_output_token": "per_output_token_ms"}.get(phase, "total_ms")
     value = number_of(observation.get(field))
-    goals = joined([f"{label} ≤ {plain(goal)}" for label, key in (("p50", "p50_ms"), ("p95", "p95_ms")) if (goal := number_of(claims.get(key)))])
+    goals = joined(
+        [
+            f"{label} ≤ {plain(goal)}"
+            for label, key in (("p50", "p50_ms"), ("p95", "p95_ms"))
+            if (goal := number_of(claims.get(key)))
+        ]
+    )
     if not goals:
         return nothing_claimed(_timing(observation))
     if value is None:
-        return inconclusive(f"The answer does not show the time for {phase.replace('_', ' ')}: {_timing(observation)}.", claimed=goals, unit="ms")
-    return inconclusive(f"One request took {plain(value)} ms; one request proves no percentile.", claimed=goals, observed=plain(value), unit="ms")
+        return inconclusive(
+            f"The answer does not show the time for {phase.replace('_', ' ')}: {_timing(observation)}.",
+            claimed=goals,
+            unit="ms",
+        )
+    return inconclusive(
+        f"One request took {plain(value)} ms; one request proves no percentile.",
+        claimed=goals,
+        observed=plain(value),
+        unit="ms",
+    )
 
 
 def _throughput(claims: Claims, observation: Observation) -> Judgement:
@@ -258,14 +304,38 @@ def _throughput(claims: Claims, observation: Observation) -> Judgement:
     shown = joined([f"{name} +{plain(rose[name])}" for name in moved], 3)
     if not claimed:
         return nothing_claimed(shown or "no known counter moved")
-    candidates = [name for name in (claimed, f"{claimed}_total", claimed.removesuffix("_total"), f"{claimed}_count") if name in names]
+    candidates = [
+        name
+        for name in (claimed, f"{claimed}_total", claimed.removesuffix("_total"), f"{claimed}_count")
+        if name in names
+    ]
     rule = "the counter rises by our own request"
     if not candidates:
-        return inconclusive(f"There is no counter named {claimed} on {text_of(counters.get('where'))}.", claimed=claimed, observed=shown or "none")
+        return inconclusive(
+            f"There is no counter named {claimed} on {text_of(counters.get('where'))}.",
+            claimed=claimed,
+            observed=shown or "none",
+        )
     name = candidates[0]
     if name in rose:
-        return Judgement(VERIFIED, claimed, f"+{plain(rose[name])}", "", f"{name} rose by {plain(rose[name])} while our one request was answered.", rule=rule, samples=1)
-    return Judgement(CONTRADICTED, claimed, "did not move", "", f"{name} stood still although our request was answered.", rule=rule, samples=1)
+        return Judgement(
+            VERIFIED,
+            claimed,
+            f"+{plain(rose[name])}",
+            "",
+            f"{name} rose by {plain(rose[name])} while our one request was answered.",
+            rule=rule,
+            samples=1,
+        )
+    return Judgement(
+        CONTRADICTED,
+        claimed,
+        "did not move",
+        "",
+        f"{name} stood still although our request was answered.",
+        rule=rule,
+        samples=1,
+    )
 
 
 def _modalities(claims: Claims, observation: Observation) -> Judgement:
@@ -275,7 +345,19 @@ def _modalities(claims: Claims, observation: Observation) -> Judgement:
     claimed = f"{joined(inputs) or '?'} in, {joined(outputs) or '?'} out"
     if not inputs or not outputs:
         return nothing_claimed(seen)
-    untried = [text for text in inputs if text not in TEXT] + [text for text in outputs if text not in (VECTOR if embedding else TEXT)]
+    untried = [text for text in inputs if text not in TEXT] + [
+        text for text in outputs if text not in (VECTOR if embedding else TEXT)
+    ]
     if not untried:
-        return Judgement(VERIFIED, claimed, seen, "", f"One small request was answered: {seen}.", rule="one request accepted", samples=1)
-    return inconclusive(f"{seen.capitalize()} was answered; not tried: {joined(untried)}.", claimed=claimed, observed=seen)
+        return Judgement(
+            VERIFIED,
+            claimed,
+            seen,
+            "",
+            f"One small request was answered: {seen}.",
+            rule="one request accepted",
+            samples=1,
+        )
+    return inconclusive(
+        f"{seen.capitalize()} was answered; not tried: {joined(untried)}.", claimed=claimed, observed=seen
+    )

@@ -39,22 +39,53 @@ class Health(Probe):
                 return {"stack": stack.key, "tried": tried, "error": answer.error.kind, "why": answer.error.reason}
             # 404 and 405 mean that this stack has no such route; anything else is its word on its health.
             if answer.response is not None and answer.status not in (404, 405, 501):
-                return {"stack": stack.key, "tried": tried, "path": path, "status": answer.status, "ms": round(answer.response.elapsed_s * 1000, 1)}
-        return {"stack": stack.key, "tried": tried, "error": "no_route", "why": f"No health route was found; tried {', '.join(tried)}."}
+                return {
+                    "stack": stack.key,
+                    "tried": tried,
+                    "path": path,
+                    "status": answer.status,
+                    "ms": round(answer.response.elapsed_s * 1000, 1),
+                }
+        return {
+            "stack": stack.key,
+            "tried": tried,
+            "error": "no_route",
+            "why": f"No health route was found; tried {', '.join(tried)}.",
+        }
 
     def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
         if why := fact_error(observation):
-            return inconclusive(why, observed="no answer" if observation.get("error") != "no_route" else "no health route")
+            return inconclusive(
+                why, observed="no answer" if observation.get("error") != "no_route" else "no health route"
+            )
         status, path = number_of(observation.get("status")) or 0, text_of(observation.get("path"))
         seen = f"{status:.0f} on {path}"
         if 200 <= status < 300:
             if item_key is None:
                 ms = number_of(observation.get("ms")) or 0.0
-                return Judgement(VERIFIED, "reachable and ready", seen, "", f"{path} answered {status:.0f} in {plain(round(ms, 1))} ms.", rule="2xx from the health route")
-            return inconclusive(f"{path} says ready now; whether it waits for warm-up shows only across a restart.", observed=seen)
+                return Judgement(
+                    VERIFIED,
+                    "reachable and ready",
+                    seen,
+                    "",
+                    f"{path} answered {status:.0f} in {plain(round(ms, 1))} ms.",
+                    rule="2xx from the health route",
+                )
+            return inconclusive(
+                f"{path} says ready now; whether it waits for warm-up shows only across a restart.", observed=seen
+            )
         if status in (401, 403):
             return inconclusive(f"Our own credentials were refused on {path} ({status:.0f}).", observed=seen)
         if status == 503:
-            return Judgement(INCONCLUSIVE, "", seen, "", f"{path} answered 503: not ready, which is right while a model loads and wrong at any other time.")
+            return Judgement(
+                INCONCLUSIVE,
+                "",
+                seen,
+                "",
+                f"{path} answered 503: not ready, which is right while a model loads and wrong at any other time.",
+            )
         tried = len(list_of(observation.get("tried")))
-        return inconclusive(f"{path} answered {status:.0f}, which says neither ready nor not ready ({tried} routes tried).", observed=seen)
+        return inconclusive(
+            f"{path} answered {status:.0f}, which says neither ready nor not ready ({tried} routes tried).",
+            observed=seen,
+        )

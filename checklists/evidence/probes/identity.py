@@ -37,7 +37,13 @@ def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
         for entry in map(dict_of, list_of(body.get("models"))):
             name = text_of(entry.get("name")) or text_of(entry.get("model"))
             details = dict_of(entry.get("details"))
-            rows.append({"id": name, "digest": text_of(entry.get("digest")), "precision": text_of(details.get("quantization_level"))})
+            rows.append(
+                {
+                    "id": name,
+                    "digest": text_of(entry.get("digest")),
+                    "precision": text_of(details.get("quantization_level")),
+                }
+            )
         if answer.ok and not rows:  # behind a proxy that serves the OpenAI paths only
             answer = visit.get("/v1/models")
             body = answer.object()
@@ -49,7 +55,11 @@ def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
                 "parent": text_of(entry.get("parent")),
                 "owned_by": text_of(entry.get("owned_by")),
                 "max_len": entry.get("max_model_len"),
-                "meta": {k: v for k, v in dict_of(entry.get("meta")).items() if k in ("n_ctx", "n_ctx_train", "n_params", "ftype") and isinstance(v, int | float | str)},
+                "meta": {
+                    k: v
+                    for k, v in dict_of(entry.get("meta")).items()
+                    if k in ("n_ctx", "n_ctx_train", "n_params", "ftype") and isinstance(v, int | float | str)
+                },
             }
         )
     return [row for row in rows if row.get("id")][:MAX_MODELS], answer
@@ -75,9 +85,17 @@ class Identity(Probe):
             body = info.object()
             if name := text_of(body.get("model_id")):
                 observation |= {"where": "/info", "version": text_of(body.get("version"))}
-                observation["models"] = [{"id": name, "revision": text_of(body.get("model_sha")), "precision": text_of(body.get("model_dtype"))}]
+                observation["models"] = [
+                    {
+                        "id": name,
+                        "revision": text_of(body.get("model_sha")),
+                        "precision": text_of(body.get("model_dtype")),
+                    }
+                ]
         elif stack.key in ("vllm", "ollama"):
-            observation["version"] = text_of(visit.get("/version" if stack.key == "vllm" else "/api/version").object().get("version"))
+            observation["version"] = text_of(
+                visit.get("/version" if stack.key == "vllm" else "/api/version").object().get("version")
+            )
         elif stack.key == "sglang":
             path = text_of(visit.get("/model_info").object().get("model_path"))
             for row in observation["models"]:
@@ -135,29 +153,68 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
     if claimed and not match:
         also = joined([text for row in models if (text := text_of(row.get("root"))) and text not in names])
         note = f" (behind it: {also})" if also else ""
-        return Judgement(CONTRADICTED, claimed, joined(names), "", f"{where} lists {joined(names)}{note}, and not {claimed}.", rule="id or root equal")
+        return Judgement(
+            CONTRADICTED,
+            claimed,
+            joined(names),
+            "",
+            f"{where} lists {joined(names)}{note}, and not {claimed}.",
+            rule="id or root equal",
+        )
     row = match[0] if match else {}
     checked, open_ = [], []
-    for label, want, have in (("digest", digest, text_of(row.get("digest"))), ("revision", revision, text_of(row.get("revision")))):
+    for label, want, have in (
+        ("digest", digest, text_of(row.get("digest"))),
+        ("revision", revision, text_of(row.get("revision"))),
+    ):
         same = _same_hash(want, have)
         if want and same is None:
             open_.append(label)
         elif want and same is False:
-            return Judgement(CONTRADICTED, want, have, "", f"{where} gives another {label} than the one claimed.", rule=f"{label} equal")
+            return Judgement(
+                CONTRADICTED,
+                want,
+                have,
+                "",
+                f"{where} gives another {label} than the one claimed.",
+                rule=f"{label} equal",
+            )
         elif want:
             checked.append(label)
     shown = text_of(row.get("id")) or joined(names)
     rest = f" The claimed {' and '.join(open_)} is not served, so it was not compared." if open_ else ""
     if checked:
-        return Judgement(VERIFIED, claimed or digest or revision, shown, "", f"{where} gives the claimed {' and '.join(checked)}.{rest}", rule="digest or revision equal")
+        return Judgement(
+            VERIFIED,
+            claimed or digest or revision,
+            shown,
+            "",
+            f"{where} gives the claimed {' and '.join(checked)}.{rest}",
+            rule="digest or revision equal",
+        )
     if not claimed:
-        return inconclusive(f"The server gives neither digest nor revision that could be compared.{rest}", claimed=digest or revision, observed=shown)
+        return inconclusive(
+            f"The server gives neither digest nor revision that could be compared.{rest}",
+            claimed=digest or revision,
+            observed=shown,
+        )
     root = text_of(row.get("root"))
     if by_root:
-        return Judgement(VERIFIED, claimed, root, "", f"{where} gives {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}", rule="root equal")
+        return Judgement(
+            VERIFIED,
+            claimed,
+            root,
+            "",
+            f"{where} gives {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}",
+            rule="root equal",
+        )
     if alias or (root and not same_name(root, shown)):
         leads = f" for {root}" if root else ""
-        return inconclusive(f"{where} lists {shown}, but that is only an alias{leads}, which proves little.{rest}", claimed=claimed, observed=shown)
+        return inconclusive(
+            f"{where} lists {shown}, but that is only an alias{leads}, which proves little.{rest}",
+            claimed=claimed,
+            observed=shown,
+        )
     return Judgement(VERIFIED, claimed, shown, "", f"{where} lists exactly this name.{rest}", rule="id equal")
 
 
@@ -169,10 +226,28 @@ def _lineage(claims: Claims, models: list[dict[str, Any]]) -> Judgement:
             parents += [name for name in (parent, *roots) if name and name not in parents]
     claimed = text_of(claims.get("base_model"))
     if not claimed or not parents:
-        return nothing_claimed(joined(parents)) if parents else inconclusive("The server names no parent model.", claimed=claimed)
+        return (
+            nothing_claimed(joined(parents))
+            if parents
+            else inconclusive("The server names no parent model.", claimed=claimed)
+        )
     if any(same_name(claimed, parent) for parent in parents):
-        return Judgement(VERIFIED, claimed, joined(parents), "", "The model list names this model as the parent.", rule="parent equal")
-    return Judgement(CONTRADICTED, claimed, joined(parents), "", f"The model list names {joined(parents)} as the parent.", rule="parent equal")
+        return Judgement(
+            VERIFIED,
+            claimed,
+            joined(parents),
+            "",
+            "The model list names this model as the parent.",
+            rule="parent equal",
+        )
+    return Judgement(
+        CONTRADICTED,
+        claimed,
+        joined(parents),
+        "",
+        f"The model list names {joined(parents)} as the parent.",
+        rule="parent equal",
+    )
 
 
 def same_name(one: str, other: str) -> bool:

@@ -79,7 +79,11 @@ class Limits(Probe):
             answer = answer if answer.ok else info
         elif stack.key == "llamacpp":
             props = visit.get("/props").object()
-            add("context_tokens", dict_of(props.get("default_generation_settings")).get("n_ctx"), "n_ctx of one slot in /props")
+            add(
+                "context_tokens",
+                dict_of(props.get("default_generation_settings")).get("n_ctx"),
+                "n_ctx of one slot in /props",
+            )
             add("max_concurrency", props.get("total_slots"), "total_slots of /props")
         elif stack.key == "ollama":
             for running in map(dict_of, list_of(visit.get("/api/ps").object().get("models"))):
@@ -119,18 +123,33 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
     if why := fact_error(observation):
         return inconclusive(why, claimed=plain(wanted) if wanted else "", unit=unit)
     if not where:
-        return inconclusive("The server declares no limit on its input.", claimed=plain(wanted) if wanted else "", unit=unit)
+        return inconclusive(
+            "The server declares no limit on its input.", claimed=plain(wanted) if wanted else "", unit=unit
+        )
     if wanted is None:
         return nothing_claimed(plain(low), "tokens")
     if unit.casefold() not in TOKEN_UNITS:
-        return inconclusive(f"The server declares its limit in tokens ({plain(low)}), the claim is in {unit}.", claimed=plain(wanted), unit=unit)
+        return inconclusive(
+            f"The server declares its limit in tokens ({plain(low)}), the claim is in {unit}.",
+            claimed=plain(wanted),
+            unit=unit,
+        )
     note = " The server says that it cuts longer inputs off." if observation.get("truncates") is True else ""
     found = {"claimed": plain(wanted), "observed": plain(low), "unit": "tokens", "rule": "served limit ≥ claim"}
     if wanted <= low:
         return Judgement(VERIFIED, reason=f"Served limit {plain(low)} tokens, read from {where}.{note}", **found)
     if wanted > high or "slot" in where:
-        return Judgement(CONTRADICTED, reason=f"Served limit {plain(low)} tokens, read from {where}: less than claimed.{note}", **found)
-    return inconclusive(f"Limits between {plain(low)} and {plain(high)} tokens are served; which one counts is not clear.", claimed=plain(wanted), observed=plain(low), unit="tokens")
+        return Judgement(
+            CONTRADICTED,
+            reason=f"Served limit {plain(low)} tokens, read from {where}: less than claimed.{note}",
+            **found,
+        )
+    return inconclusive(
+        f"Limits between {plain(low)} and {plain(high)} tokens are served; which one counts is not clear.",
+        claimed=plain(wanted),
+        observed=plain(low),
+        unit="tokens",
+    )
 
 
 def _runtime(claims: Claims, observation: Observation, served: Served) -> Judgement:
@@ -151,7 +170,14 @@ def _runtime(claims: Claims, observation: Observation, served: Served) -> Judgem
         first = differ[0]
         reason = f"{LABELS[first].capitalize()}: claimed {plain(wanted[first])}, served {plain(served[first][0])} ({served[first][2]}).{rest}"
         return Judgement(CONTRADICTED, _shown(wanted), shown, "", reason, rule="served = claimed")
-    return Judgement(VERIFIED, _shown(wanted), shown, "", f"Equal to what the server declares in {places}.{rest}", rule="served = claimed")
+    return Judgement(
+        VERIFIED,
+        _shown(wanted),
+        shown,
+        "",
+        f"Equal to what the server declares in {places}.{rest}",
+        rule="served = claimed",
+    )
 
 
 def _shown(wanted: dict[str, float]) -> str:

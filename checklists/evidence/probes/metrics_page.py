@@ -28,7 +28,15 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
-from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, GPU_PREFIXES, PHASES, STACKS, Stack, stack_of_metrics
+from checklists.evidence.stacks import (
+    CACHE_MEANINGS,
+    COUNTER_MEANINGS,
+    GPU_PREFIXES,
+    PHASES,
+    STACKS,
+    Stack,
+    stack_of_metrics,
+)
 
 MAX_NAMES = 600
 MIN_SAMPLES = 20
@@ -78,7 +86,12 @@ class MetricsPresent(Probe):
         names = page.names()
         meanings: dict[str, dict[str, Any]] = {}
         for name, meaning in stack.metrics.items() if stack else ():
-            if name in page.families or name in page.samples or f"{name}_count" in page.samples or f"{name}_bucket" in page.samples:
+            if (
+                name in page.families
+                or name in page.samples
+                or f"{name}_count" in page.samples
+                or f"{name}_bucket" in page.samples
+            ):
                 histogram = page.histogram(name, meaning.labels)
                 count = histogram.count if histogram else page.value(f"{name}_count", meaning.labels)
                 value = count if count is not None else page.value(name, meaning.labels)
@@ -97,7 +110,9 @@ class MetricsPresent(Probe):
         if item_key == "observability.latency-breakdown":
             return _phases(claims, observation)
         if item_key == "observability.cache":
-            return _named(texts_of(claims.get("metric_names")), observation, _present(observation, CACHE_MEANINGS), "cache")
+            return _named(
+                texts_of(claims.get("metric_names")), observation, _present(observation, CACHE_MEANINGS), "cache"
+            )
         if item_key == "observability.gpu":
             return _gpu(claims, observation)
         return _counter(claims, observation)
@@ -116,20 +131,47 @@ def _present(observation: Observation, meanings: tuple[str, ...]) -> list[str]:
 def _phases(claims: Claims, observation: Observation) -> Judgement:
     found = dict_of(observation.get("meanings"))
     claimed = [phase for phase in texts_of(claims.get("phases")) if phase in PHASES]
-    with_samples = [phase for phase, key in PHASES.items() if (number_of(dict_of(found.get(key)).get("samples")) or 0) > 0 and phase != "request"]
+    with_samples = [
+        phase
+        for phase, key in PHASES.items()
+        if (number_of(dict_of(found.get(key)).get("samples")) or 0) > 0 and phase != "request"
+    ]
     if not claimed:
         return nothing_claimed(joined(with_samples))
     if text_of(observation.get("stack")) not in STACKS:
-        return inconclusive(f"{_where(observation)}: none of the names is known, so phases cannot be told apart.", claimed=joined(claimed))
+        return inconclusive(
+            f"{_where(observation)}: none of the names is known, so phases cannot be told apart.",
+            claimed=joined(claimed),
+        )
     missing = [phase for phase in claimed if PHASES[phase] not in found]
-    empty = [phase for phase in claimed if phase not in missing and not (number_of(dict_of(found[PHASES[phase]]).get("samples")) or 0) > 0]
-    found_words, rule = {"claimed": joined(claimed), "observed": joined(with_samples) or "none with samples"}, "a series with samples for every claimed phase"
+    empty = [
+        phase
+        for phase in claimed
+        if phase not in missing and not (number_of(dict_of(found[PHASES[phase]]).get("samples")) or 0) > 0
+    ]
+    found_words, rule = (
+        {"claimed": joined(claimed), "observed": joined(with_samples) or "none with samples"},
+        "a series with samples for every claimed phase",
+    )
     if missing:
-        return Judgement(CONTRADICTED, reason=f"{_where(observation)} exports no series for {joined(missing)}.", rule=rule, **found_words)
+        return Judgement(
+            CONTRADICTED,
+            reason=f"{_where(observation)} exports no series for {joined(missing)}.",
+            rule=rule,
+            **found_words,
+        )
     if empty:
-        return Judgement(INCONCLUSIVE, reason=f"{_where(observation)}: {joined(empty)} has no samples yet.", rule=rule, **found_words)
+        return Judgement(
+            INCONCLUSIVE, reason=f"{_where(observation)}: {joined(empty)} has no samples yet.", rule=rule, **found_words
+        )
     least = min(int(dict_of(found[PHASES[phase]])["samples"]) for phase in claimed)
-    return Judgement(VERIFIED, reason=f"{_where(observation)} has samples for every claimed phase, {least} at least.", rule=rule, samples=least, **found_words)
+    return Judgement(
+        VERIFIED,
+        reason=f"{_where(observation)} has samples for every claimed phase, {least} at least.",
+        rule=rule,
+        samples=least,
+        **found_words,
+    )
 
 
 def _named(claimed: list[str], observation: Observation, known: list[str], what: str) -> Judgement:
@@ -137,27 +179,53 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
     if not claimed:
         return nothing_claimed(joined(known))
     missing = [name for name in claimed if not on_page(name, observation)]
-    words = {"claimed": joined(claimed), "observed": joined(known) or "none", "rule": "every claimed name is on the page"}
+    words = {
+        "claimed": joined(claimed),
+        "observed": joined(known) or "none",
+        "rule": "every claimed name is on the page",
+    }
     if not missing:
-        return Judgement(VERIFIED, reason=f"{_where(observation)} has every claimed name.", **{**words, "observed": joined(claimed)})
+        return Judgement(
+            VERIFIED, reason=f"{_where(observation)} has every claimed name.", **{**words, "observed": joined(claimed)}
+        )
     if len(list_of(observation.get("names"))) >= MAX_NAMES:
-        return inconclusive(f"{_where(observation)} has too many names to be sure that {joined(missing)} is missing.", claimed=joined(claimed))
-    return Judgement(CONTRADICTED, reason=f"{_where(observation)} answers, but has no {what} series named {joined(missing)}.", **words)
+        return inconclusive(
+            f"{_where(observation)} has too many names to be sure that {joined(missing)} is missing.",
+            claimed=joined(claimed),
+        )
+    return Judgement(
+        CONTRADICTED,
+        reason=f"{_where(observation)} answers, but has no {what} series named {joined(missing)}.",
+        **words,
+    )
 
 
 def on_page(name: str, observation: Observation) -> bool:
     """Whether a metric as people write it (with or without ``_total``, ``_bucket``, …) is on the page."""
     names = {text for text in list_of(observation.get("names")) if isinstance(text, str)}
-    return any(candidate in names for candidate in (name, name.removesuffix("_total"), f"{name}_total", f"{name}_bucket", f"{name}_count"))
+    return any(
+        candidate in names
+        for candidate in (name, name.removesuffix("_total"), f"{name}_total", f"{name}_bucket", f"{name}_count")
+    )
 
 
 def _gpu(claims: Claims, observation: Observation) -> Judgement:
     gpu = [text_of(name) for name in list_of(observation.get("gpu"))]
     if not gpu:
-        return inconclusive(f"{_where(observation)} carries no GPU series; they usually come from an exporter of their own.", observed="none")
+        return inconclusive(
+            f"{_where(observation)} carries no GPU series; they usually come from an exporter of their own.",
+            observed="none",
+        )
     if not any(claims.values()):
         return nothing_claimed(joined(gpu, 3))
-    return Judgement(VERIFIED, "GPU use visible", joined(gpu, 3), "", f"{_where(observation)} carries {len(gpu)} GPU series.", rule="GPU series present")
+    return Judgement(
+        VERIFIED,
+        "GPU use visible",
+        joined(gpu, 3),
+        "",
+        f"{_where(observation)} carries {len(gpu)} GPU series.",
+        rule="GPU series present",
+    )
 
 
 def _counter(claims: Claims, observation: Observation) -> Judgement:
@@ -168,7 +236,11 @@ def _counter(claims: Claims, observation: Observation) -> Judgement:
     judged = _named(names, observation, known, "throughput")
     if judged.verdict != VERIFIED:
         return judged
-    return inconclusive(f"{_where(observation)} has {joined(names)}; whether it counts shows only when a request moves it.", claimed=joined(names), observed=joined(names))
+    return inconclusive(
+        f"{_where(observation)} has {joined(names)}; whether it counts shows only when a request moves it.",
+        claimed=joined(names),
+        observed=joined(names),
+    )
 
 
 class MetricsLatency(Probe):
@@ -195,7 +267,11 @@ class MetricsLatency(Probe):
 
     def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
         phase = text_of(claims.get("phase"))
-        goals = [(q, label, goal) for q, label, key in ((0.5, "p50", "p50_ms"), (0.95, "p95", "p95_ms")) if (goal := number_of(claims.get(key)))]
+        goals = [
+            (q, label, goal)
+            for q, label, key in ((0.5, "p50", "p50_ms"), (0.95, "p95", "p95_ms"))
+            if (goal := number_of(claims.get(key)))
+        ]
         claimed = joined([f"{label} ≤ {plain(goal)}" for _, label, goal in goals])
         if why := fact_error(observation):
             return inconclusive(why, claimed=claimed, unit="ms")
@@ -208,11 +284,17 @@ class MetricsLatency(Probe):
             return inconclusive(f"{_where(observation)} has no histogram for {words}.", claimed=claimed, unit="ms")
         count = int(histogram.count)
         if count < MIN_SAMPLES:
-            return inconclusive(f"Only {count} samples of {histogram.name}; at least {MIN_SAMPLES} are needed.", claimed=claimed, unit="ms")
+            return inconclusive(
+                f"Only {count} samples of {histogram.name}; at least {MIN_SAMPLES} are needed.",
+                claimed=claimed,
+                unit="ms",
+            )
         return _against_bounds(histogram, goals, claimed, _where(observation), count)
 
 
-def _against_bounds(histogram: metrics.Histogram, goals: list[tuple[float, str, float]], claimed: str, where: str, count: int) -> Judgement:
+def _against_bounds(
+    histogram: metrics.Histogram, goals: list[tuple[float, str, float]], claimed: str, where: str, count: int
+) -> Judgement:
     verdicts, seen, parts = [], [], []
     for q, label, goal in goals:
         bucket = metrics.bucket_of_quantile(histogram, q)
@@ -226,8 +308,18 @@ def _against_bounds(histogram: metrics.Histogram, goals: list[tuple[float, str, 
         parts.append(f"{between} ms, goal {_ms(goal)} ms")
     verdict = next(v for v in (CONTRADICTED, INCONCLUSIVE, VERIFIED) if v in verdicts)
     coarse = " The bucket is too coarse to tell." if verdict == INCONCLUSIVE else ""
-    reason = f"{'; '.join(parts)}: {count} samples of {histogram.name} since the server started, read from {where}.{coarse}"
-    return Judgement(verdict, claimed, ", ".join(seen), "ms", reason[0].upper() + reason[1:], rule="bucket ends ≤ goal: verified; begins ≥ goal: contradicted", samples=count)
+    reason = (
+        f"{'; '.join(parts)}: {count} samples of {histogram.name} since the server started, read from {where}.{coarse}"
+    )
+    return Judgement(
+        verdict,
+        claimed,
+        ", ".join(seen),
+        "ms",
+        reason[0].upper() + reason[1:],
+        rule="bucket ends ≤ goal: verified; begins ≥ goal: contradicted",
+        samples=count,
+    )
 
 
 def _ms(value: float) -> str:

@@ -40,7 +40,12 @@ class TlsAndHeaders(Probe):
         answer = visit.get(visit.stack().main[0].path, redirects=0, extra={"Origin": STRANGER})
         if answer.response is None:
             error = answer.error
-            return {"https": https, "error": error.kind if error else "none", "code": error.code if error else "", "why": answer.why}
+            return {
+                "https": https,
+                "error": error.kind if error else "none",
+                "code": error.code if error else "",
+                "why": answer.why,
+            }
         response = answer.response
         return {
             "https": https,
@@ -51,7 +56,9 @@ class TlsAndHeaders(Probe):
             "version": response.tls.version if response.tls else "",
             "hsts": bool(response.header("strict-transport-security")),
             "nosniff": response.header("x-content-type-options").lower() == "nosniff",
-            "cors_origin": {STRANGER: "reflected", "*": "any"}.get(response.header("access-control-allow-origin"), "other or none"),
+            "cors_origin": {STRANGER: "reflected", "*": "any"}.get(
+                response.header("access-control-allow-origin"), "other or none"
+            ),
             "cors_credentials": response.header("access-control-allow-credentials").lower() == "true",
             "measured": datetime.now(UTC).isoformat(),
         }
@@ -59,19 +66,61 @@ class TlsAndHeaders(Probe):
     def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
         claimed = "TLS, no foreign origins" if item_key is None else text_of(claims.get("scheme"))
         if observation.get("error") == "tls" and observation.get("code") in BROKEN:
-            return Judgement(CONTRADICTED, claimed, text_of(observation.get("code")).replace("_", " "), "", fact_error(observation), rule="valid certificate")
+            return Judgement(
+                CONTRADICTED,
+                claimed,
+                text_of(observation.get("code")).replace("_", " "),
+                "",
+                fact_error(observation),
+                rule="valid certificate",
+            )
         if why := fact_error(observation):
             return inconclusive(why, claimed=claimed)
         if observation.get("cors_origin") == "reflected" and observation.get("cors_credentials") is True:
             reason = "Any web page may call it with its visitor's credentials: a foreign origin is reflected and credentials are allowed."
-            return Judgement(CONTRADICTED, claimed, "any origin with credentials", "", reason, rule="no reflected origin with credentials")
+            return Judgement(
+                CONTRADICTED,
+                claimed,
+                "any origin with credentials",
+                "",
+                reason,
+                rule="no reflected origin with credentials",
+            )
         if observation.get("https") is not True:
             if observation.get("public") is True and text_of(claims.get("scheme")) not in ("", "none"):
-                return Judgement(CONTRADICTED, claimed, "plain http", "", "Keys travel unencrypted: plain http to a public address.", rule="https on public addresses")
-            return inconclusive("Plain http, so there is no certificate to check; on a private network TLS may end elsewhere.", claimed=claimed, observed="plain http")
-        facts = [f"certificate until {text_of(observation.get('expires_at'))[:10] or 'unknown'}", text_of(observation.get("version"))]
-        facts += ["HSTS" if observation.get("hsts") is True else "no HSTS", "nosniff" if observation.get("nosniff") is True else "no nosniff"]
+                return Judgement(
+                    CONTRADICTED,
+                    claimed,
+                    "plain http",
+                    "",
+                    "Keys travel unencrypted: plain http to a public address.",
+                    rule="https on public addresses",
+                )
+            return inconclusive(
+                "Plain http, so there is no certificate to check; on a private network TLS may end elsewhere.",
+                claimed=claimed,
+                observed="plain http",
+            )
+        facts = [
+            f"certificate until {text_of(observation.get('expires_at'))[:10] or 'unknown'}",
+            text_of(observation.get("version")),
+        ]
+        facts += [
+            "HSTS" if observation.get("hsts") is True else "no HSTS",
+            "nosniff" if observation.get("nosniff") is True else "no nosniff",
+        ]
         seen = joined([fact for fact in facts if fact])
         if item_key is None:
-            return Judgement(VERIFIED, claimed, seen, "", f"The certificate is valid for this host: {seen}.", rule="valid certificate")
-        return inconclusive(f"Nothing speaks against the claim ({seen}), but TLS alone does not show who may call.", claimed=claimed, observed=seen)
+            return Judgement(
+                VERIFIED,
+                claimed,
+                seen,
+                "",
+                f"The certificate is valid for this host: {seen}.",
+                rule="valid certificate",
+            )
+        return inconclusive(
+            f"Nothing speaks against the claim ({seen}), but TLS alone does not show who may call.",
+            claimed=claimed,
+            observed=seen,
+        )
