@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from checklists.people.models import User
 from checklists.registry.models import Release, Stage
-from checklists.scorecards.cards import build_card
+from checklists.scorecards.cards import Card, build_card
 from checklists.scorecards.states import State
 from checklists.signoff.models import Outcome, Party, Role, Submission
-from checklists.signoff.snapshots import take_snapshot
+from checklists.signoff.snapshots import Snapshot, take_snapshot
 from checklists.signoff.standing import standing_of
 
 logger = logging.getLogger(__name__)
@@ -66,20 +66,36 @@ def check(*, model: str, version: str, artifact_digest: str, by: User, now: date
         )
 
 
-def decide(release: Release, *, artifact_digest: str, now: datetime) -> GateDecision:
-    """The decision for one release, with ``model`` and ``edition`` loaded: a constant number of queries."""
+@dataclass(frozen=True)
+class Facts:
+    """What a decision rests on: the present card and content, the latest submission, all parties of the release."""
+
+    card: Card
+    snapshot: Snapshot
+    submission: Submission | None
+    parties: list[Party]
+
+
+def read_facts(release: Release, now: datetime) -> Facts:
+    """The facts of a release with ``model`` and ``edition`` loaded: a constant number of queries."""
+    submission = Submission.objects.filter(release=release).order_by("-number").first()
+    parties = list(Party.objects.filter(submission__release=release)) if submission else []
+    return Facts(build_card(release, now=now), take_snapshot(release), submission, parties)
+
+
+def decide(release: Release, *, artifact_digest: str, now: datetime, facts: Facts | None = None) -> GateDecision:
+    """The decision for one release, with ``model`` and ``edition`` loaded; pages that have read the facts hand them in."""
     path = f"/models/{release.model.slug}/releases/{release.version}/"
-    card = build_card(release, now=now)
-    snapshot = take_snapshot(release)
+    facts = facts or read_facts(release, now)
+    card, snapshot, submission = facts.card, facts.snapshot, facts.submission
     reasons: list[Reason] = []
 
     if release.stage in (Stage.RETIRED, Stage.REJECTED):
         reasons.append(Reason("stage", f"The release is {release.get_stage_display().lower()}.", path))
-    submission = Submission.objects.filter(release=release).order_by("-number").first()
     if submission is None:
         reasons.append(Reason("not_submitted", "The release was never submitted for sign-off.", path))
     else:
-        reasons += _sign_off_reasons(release, submission, snapshot.digest, snapshot.role_digests, f"{path}review/", now)
+        reasons += _sign_off_reasons(submission, facts, f"{path}review/", now)
         submitted = submission.snapshot["release"]["artifact_digest"]
         if not artifact_digest:
             reasons.append(Reason("artifact_missing", "Name the artefact digest that is about to go out.", path))
@@ -99,13 +115,10 @@ def decide(release: Release, *, artifact_digest: str, now: datetime) -> GateDeci
     return GateDecision(not reasons, tuple(reasons), now, card.score.readiness, snapshot.digest, release)
 
 
-def _sign_off_reasons(
-    release: Release, submission: Submission, digest: str, role_digests: dict[str, str], path: str, now: datetime
-) -> list[Reason]:
+def _sign_off_reasons(submission: Submission, facts: Facts, path: str, now: datetime) -> list[Reason]:
     reasons = []
-    parties = list(Party.objects.filter(submission__release=release))
-    standing = standing_of(submission, parties, role_digests=role_digests)
-    if digest != submission.digest:
+    standing = standing_of(submission, facts.parties, role_digests=facts.snapshot.role_digests)
+    if facts.snapshot.digest != submission.digest:
         reasons.append(
             Reason("changed", f"The release changed after submission {submission.number}; submit it again.", path)
         )
