@@ -1,4 +1,4 @@
-"""One HTTP exchange with a server that may be hostile: bounded in time, bytes, headers and hops, and in where it goes."""
+"""One HTTP exchange with a server that may be hostile: bounded in time, bytes, headers, hops and destination."""
 
 from __future__ import annotations
 
@@ -37,9 +37,8 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
-OURS = frozenset(
-    "host connection content-length transfer-encoding accept-encoding user-agent te upgrade expect".split()
-)
+OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"}
+OURS |= {"te", "upgrade", "expect"}
 OnChunk = Callable[[float, bytes], bool]
 
 

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +23,8 @@ class Sample(NamedTuple):
     value: float
 
 
-class Bucket(NamedTuple):
+@dataclass(frozen=True)
+class Bucket:
     """The bucket ``(lower, upper]`` that holds a quantile, and how many samples lie in it."""
 
     lower: float
@@ -115,7 +117,7 @@ def _histogram(name: str, buckets: Mapping[float, float]) -> Histogram | None:
         return None
     if any(not math.isfinite(count) or count < 0 for count in counts):
         return None
-    if any(later < earlier for earlier, later in zip(counts, counts[1:], strict=False)):
+    if any(later < earlier for earlier, later in pairwise(counts)):
         return None
     return Histogram(name, tuple(bounds), tuple(counts))
 

@@ -37,7 +37,7 @@ class AllowedNetwork(models.Model):
 
 
 class ProbeRun(models.Model):
-    """One pass over a release's endpoints. Whoever holds the lease works on it; a lost worker's run is taken up again."""
+    """One pass over a release's endpoints. Whoever holds the lease works on it; a lost worker's run is taken up."""
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="probe_runs")
     state = models.CharField(max_length=10, choices=RunState.choices, default=RunState.QUEUED)

@@ -65,21 +65,18 @@ DENIED_V4 = _networks(
 PUBLIC_V6 = _networks("2000::/3")
 DENIED_V6 = _networks("2001::/23 2001:db8::/32 2002::/16 3fff::/20")
 # Names of metadata services, refused before anybody is asked what they resolve to.
-NEVER_NAMES = frozenset(
-    "metadata metadata.google.internal metadata.goog instance-data instance-data.ec2.internal metadata.azure.com "
-    "metadata.azure.internal metadata.tencentyun.com metadata.platformequinix.com metadata.packet.net".split()
-)
+NEVER_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "metadata.azure.com", "metadata.azure.internal"}
+NEVER_NAMES |= {"instance-data", "instance-data.ec2.internal", "metadata.tencentyun.com"}
+NEVER_NAMES |= {"metadata.platformequinix.com", "metadata.packet.net"}
 # The Fetch standard's bad ports, then databases, brokers and control planes that are never a model server.
-REFUSED_PORTS = frozenset(
-    int(port)
-    for port in (
-        "0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
-        "123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 "
-        "990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080 "
-        "445 873 1433 1434 1521 1883 2181 2375 2376 2377 2379 2380 3306 3389 5432 5433 5671 5672 5900 5984 6379 6380 "
-        "6432 6443 8883 9042 9092 9200 9300 10250 10255 10257 10259 11211 26379 27017 27018 27019"
-    ).split()
-)
+REFUSED_PORTS = {
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+    110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+    532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060,
+    5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 445, 873, 1433, 1434, 1521, 1883, 2181, 2375,
+    2376, 2377, 2379, 2380, 3306, 3389, 5432, 5433, 5671, 5672, 5900, 5984, 6379, 6380, 6432, 6443, 8883, 9042, 9092,
+    9200, 9300, 10250, 10255, 10257, 10259, 11211, 26379, 27017, 27018, 27019,
+}  # fmt: skip
 
 _HOSTNAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*\.?\Z")
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")

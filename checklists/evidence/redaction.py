@@ -17,7 +17,7 @@ _TOKEN_LIKE = re.compile(
 
 
 def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
-    """Every text that must not be stored: header values, the token behind a scheme, what basic credentials decode to."""
+    """Every text that must not be stored: header values, the token after a scheme, what basic credentials hide."""
     secrets: set[str] = set()
     for value in headers.values():
         value = value.strip()

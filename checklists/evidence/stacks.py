@@ -39,7 +39,7 @@ class Sign:
 
 @dataclass(frozen=True)
 class Stack:
-    """``health``: routes that neither generate nor call others, best first. ``main`` and ``beside``: what to knock at."""
+    """``health``: routes that neither generate nor call others, best first; ``main``, ``beside``: where to knock."""
 
     key: str
     label: str
@@ -56,55 +56,59 @@ class Stack:
     alias: bool = False  # its model names are given by whoever set it up, and say nothing of what runs
 
 
-def _m(factor: float = 1.0, /, **names: str) -> dict[str, Meaning]:
+def _m(names: Mapping[str, str], factor: float = 1.0) -> dict[str, Meaning]:
     return {name: Meaning(meaning, factor) for name, meaning in names.items()}
 
 
 # The order within one meaning is the order of preference.
 _VLLM = _m(
-    time_to_first_token_seconds="first_token_seconds",
-    inter_token_latency_seconds="per_output_token_seconds",
-    time_per_output_token_seconds="per_output_token_seconds",
-    request_time_per_output_token_seconds="per_output_token_seconds",
-    e2e_request_latency_seconds="end_to_end_seconds",
-    request_queue_time_seconds="queue_seconds",
-    request_prefill_time_seconds="prefill_seconds",
-    request_decode_time_seconds="decode_seconds",
-    request_inference_time_seconds="inference_seconds",
-    kv_cache_usage_perc="cache_usage",
-    gpu_cache_usage_perc="cache_usage",
-    cpu_cache_usage_perc="cache_usage_cpu",
-    gpu_prefix_cache_hit_rate="cache_hit_rate",
-    prefix_cache_queries_total="cache_queries_total",
-    prefix_cache_hits_total="cache_hits_total",
-    num_requests_running="requests_running",
-    num_requests_waiting="requests_waiting",
-    num_requests_swapped="requests_swapped",
-    num_preemptions_total="preemptions_total",
-    prompt_tokens_total="prompt_tokens_total",
-    generation_tokens_total="generation_tokens_total",
-    request_success_total="requests_total",
-    iteration_tokens_total="tokens_per_iteration",
+    {
+        "time_to_first_token_seconds": "first_token_seconds",
+        "inter_token_latency_seconds": "per_output_token_seconds",
+        "time_per_output_token_seconds": "per_output_token_seconds",
+        "request_time_per_output_token_seconds": "per_output_token_seconds",
+        "e2e_request_latency_seconds": "end_to_end_seconds",
+        "request_queue_time_seconds": "queue_seconds",
+        "request_prefill_time_seconds": "prefill_seconds",
+        "request_decode_time_seconds": "decode_seconds",
+        "request_inference_time_seconds": "inference_seconds",
+        "kv_cache_usage_perc": "cache_usage",
+        "gpu_cache_usage_perc": "cache_usage",
+        "cpu_cache_usage_perc": "cache_usage_cpu",
+        "gpu_prefix_cache_hit_rate": "cache_hit_rate",
+        "prefix_cache_queries_total": "cache_queries_total",
+        "prefix_cache_hits_total": "cache_hits_total",
+        "num_requests_running": "requests_running",
+        "num_requests_waiting": "requests_waiting",
+        "num_requests_swapped": "requests_swapped",
+        "num_preemptions_total": "preemptions_total",
+        "prompt_tokens_total": "prompt_tokens_total",
+        "generation_tokens_total": "generation_tokens_total",
+        "request_success_total": "requests_total",
+        "iteration_tokens_total": "tokens_per_iteration",
+    }
 )
 _SGLANG = _m(
-    time_to_first_token_seconds="first_token_seconds",
-    inter_token_latency_seconds="per_output_token_seconds",
-    time_per_output_token_seconds="per_output_token_seconds",
-    e2e_request_latency_seconds="end_to_end_seconds",
-    queue_time_seconds="queue_seconds",
-    token_usage="cache_usage",
-    cache_hit_rate="cache_hit_rate",
-    num_running_reqs="requests_running",
-    num_queue_reqs="requests_waiting",
-    num_retracted_requests_total="preemptions_total",
-    prompt_tokens_total="prompt_tokens_total",
-    generation_tokens_total="generation_tokens_total",
-    num_requests_total="requests_total",
-    startup_time_seconds="startup_seconds",
-    weight_load_duration_seconds="weight_load_seconds",
-    diffusion_request_latency_seconds="end_to_end_seconds",
-    diffusion_queue_time_seconds="queue_seconds",
-    diffusion_requests_total="requests_total",
+    {
+        "time_to_first_token_seconds": "first_token_seconds",
+        "inter_token_latency_seconds": "per_output_token_seconds",
+        "time_per_output_token_seconds": "per_output_token_seconds",
+        "e2e_request_latency_seconds": "end_to_end_seconds",
+        "queue_time_seconds": "queue_seconds",
+        "token_usage": "cache_usage",
+        "cache_hit_rate": "cache_hit_rate",
+        "num_running_reqs": "requests_running",
+        "num_queue_reqs": "requests_waiting",
+        "num_retracted_requests_total": "preemptions_total",
+        "prompt_tokens_total": "prompt_tokens_total",
+        "generation_tokens_total": "generation_tokens_total",
+        "num_requests_total": "requests_total",
+        "startup_time_seconds": "startup_seconds",
+        "weight_load_duration_seconds": "weight_load_seconds",
+        "diffusion_request_latency_seconds": "end_to_end_seconds",
+        "diffusion_queue_time_seconds": "queue_seconds",
+        "diffusion_requests_total": "requests_total",
+    }
 ) | {
     "per_stage_req_latency_seconds": Meaning("prefill_seconds", 1.0, {"stage": "prefill_forward"}),
 }
@@ -134,7 +138,9 @@ STACKS: Mapping[str, Stack] = {
             owned_by="sglang",
             signs=(Sign("/model_info", key="model_path"), Sign("/get_model_info", key="model_path")),
             health=("/ready", "/ping"),  # its /health may generate a token
-            beside=(Route("/server_info"), Route("/model_info"), Route("/generate", "POST"), Route("/metrics"), *RERANK),
+            beside=(
+                Route("/server_info"), Route("/model_info"), Route("/generate", "POST"), Route("/metrics"), *RERANK
+            ),
             prefixes=("sglang:",),
             metrics=_prefixed("sglang:", _SGLANG),
         ),
@@ -144,17 +150,17 @@ STACKS: Mapping[str, Stack] = {
             main=(Route("/v1/models"), Route("/v1/chat/completions", "POST"), Route("/generate", "POST")),
             beside=(Route("/info"), Route("/tokenize", "POST"), Route("/metrics")),
             prefixes=("tgi_",),
-            metrics=_m(
-                tgi_request_duration="end_to_end_seconds",
-                tgi_request_queue_duration="queue_seconds",
-                tgi_request_inference_duration="inference_seconds",
-                tgi_request_mean_time_per_token_duration="per_output_token_seconds",
-                tgi_request_count="requests_total",
-                tgi_request_success="requests_success_total",
-                tgi_queue_size="requests_waiting",
-                tgi_batch_current_size="requests_running",
-                tgi_request_generated_tokens="generated_tokens_per_request",
-            ),
+            metrics=_m({
+                "tgi_request_duration": "end_to_end_seconds",
+                "tgi_request_queue_duration": "queue_seconds",
+                "tgi_request_inference_duration": "inference_seconds",
+                "tgi_request_mean_time_per_token_duration": "per_output_token_seconds",
+                "tgi_request_count": "requests_total",
+                "tgi_request_success": "requests_success_total",
+                "tgi_queue_size": "requests_waiting",
+                "tgi_batch_current_size": "requests_running",
+                "tgi_request_generated_tokens": "generated_tokens_per_request",
+            }),
         ),
         Stack(
             "tei", "HF Text Embeddings Inference", "text-embeddings-inference 1.8",
@@ -162,15 +168,15 @@ STACKS: Mapping[str, Stack] = {
             main=(Route("/embed", "POST"), Route("/v1/embeddings", "POST")),
             beside=(Route("/info"), Route("/tokenize", "POST"), Route("/rerank", "POST"), Route("/metrics")),
             prefixes=("te_",),
-            metrics=_m(
-                te_request_duration="end_to_end_seconds",
-                te_request_queue_duration="queue_seconds",
-                te_request_inference_duration="inference_seconds",
-                te_request_count="requests_total",
-                te_request_success="requests_success_total",
-                te_queue_size="requests_waiting",
-                te_embed_count="requests_total",
-            ),
+            metrics=_m({
+                "te_request_duration": "end_to_end_seconds",
+                "te_request_queue_duration": "queue_seconds",
+                "te_request_inference_duration": "inference_seconds",
+                "te_request_count": "requests_total",
+                "te_request_success": "requests_success_total",
+                "te_queue_size": "requests_waiting",
+                "te_embed_count": "requests_total",
+            }),
         ),
         Stack(
             "kserve", "Triton or KServe v2", "triton 2.6x, KServe v2 protocol",
@@ -180,16 +186,17 @@ STACKS: Mapping[str, Stack] = {
             main=(Route("/v2"), Route("/v2/models/preflight/infer", "POST")),
             beside=(Route("/v2/repository/index", "POST"), Route("/metrics")),
             prefixes=("nv_inference_", "nv_gpu_"),
-            metrics=_m(
-                nv_inference_request_success="requests_success_total",
-                nv_inference_count="requests_total",
-                nv_inference_pending_request_count="requests_waiting",
-                nv_gpu_utilization="gpu_utilisation",
-                nv_gpu_memory_used_bytes="gpu_memory_bytes",
-            )
-            | _m(1e-6, nv_inference_queue_duration_us="queue_seconds", nv_inference_request_duration_us="end_to_end_seconds")
-            | _m(1e-6, nv_inference_compute_infer_duration_us="inference_seconds")
-            | _m(1e-3, nv_inference_first_response_histogram_ms="first_token_seconds"),
+            metrics=_m({
+                "nv_inference_request_success": "requests_success_total",
+                "nv_inference_count": "requests_total",
+                "nv_inference_pending_request_count": "requests_waiting",
+                "nv_gpu_utilization": "gpu_utilisation",
+                "nv_gpu_memory_used_bytes": "gpu_memory_bytes",
+            })
+            | _m({"nv_inference_queue_duration_us": "queue_seconds"}, 1e-6)
+            | _m({"nv_inference_request_duration_us": "end_to_end_seconds"}, 1e-6)
+            | _m({"nv_inference_compute_infer_duration_us": "inference_seconds"}, 1e-6)
+            | _m({"nv_inference_first_response_histogram_ms": "first_token_seconds"}, 1e-3),
         ),
         Stack(
             "nim", "NVIDIA NIM", "NIM for LLMs 1.x: vLLM-like names without a prefix",
@@ -217,15 +224,15 @@ STACKS: Mapping[str, Stack] = {
             prefixes=("llamacpp:",),
             metrics=_prefixed(
                 "llamacpp:",
-                _m(
-                    prompt_tokens_total="prompt_tokens_total",
-                    tokens_predicted_total="generation_tokens_total",
-                    prompt_seconds_total="prompt_seconds_total",
-                    tokens_predicted_seconds_total="generation_seconds_total",
-                    requests_processing="requests_running",
-                    requests_deferred="requests_waiting",
-                    kv_cache_usage_ratio="cache_usage",
-                ),
+                _m({
+                    "prompt_tokens_total": "prompt_tokens_total",
+                    "tokens_predicted_total": "generation_tokens_total",
+                    "prompt_seconds_total": "prompt_seconds_total",
+                    "tokens_predicted_seconds_total": "generation_seconds_total",
+                    "requests_processing": "requests_running",
+                    "requests_deferred": "requests_waiting",
+                    "kv_cache_usage_ratio": "cache_usage",
+                }),
             ),
         ),
         Stack(
@@ -235,16 +242,16 @@ STACKS: Mapping[str, Stack] = {
             beside=(Route("/v1/model/info"), Route("/v1/embeddings", "POST"), Route("/metrics/")),
             metrics_paths=("/metrics/", "/metrics"),
             prefixes=("litellm_",),
-            metrics=_m(
-                litellm_request_total_latency_metric="end_to_end_seconds",
-                litellm_llm_api_latency_metric="inference_seconds",
-                litellm_llm_api_time_to_first_token_metric="first_token_seconds",
-                litellm_request_queue_time_seconds="queue_seconds",
-                litellm_proxy_total_requests_metric_total="requests_total",
-                litellm_input_tokens_metric_total="prompt_tokens_total",
-                litellm_output_tokens_metric_total="generation_tokens_total",
-                litellm_spend_metric_total="spend_total",
-            ),
+            metrics=_m({
+                "litellm_request_total_latency_metric": "end_to_end_seconds",
+                "litellm_llm_api_latency_metric": "inference_seconds",
+                "litellm_llm_api_time_to_first_token_metric": "first_token_seconds",
+                "litellm_request_queue_time_seconds": "queue_seconds",
+                "litellm_proxy_total_requests_metric_total": "requests_total",
+                "litellm_input_tokens_metric_total": "prompt_tokens_total",
+                "litellm_output_tokens_metric_total": "generation_tokens_total",
+                "litellm_spend_metric_total": "spend_total",
+            }),
             alias=True,
         ),
         Stack(
@@ -255,8 +262,8 @@ STACKS: Mapping[str, Stack] = {
             prefixes=("ray_vllm_", "ray_serve_"),
             metrics=_prefixed("ray_vllm_", _VLLM)
             | _prefixed("ray_vllm:", _VLLM)
-            | _m(ray_serve_deployment_queued_queries="requests_waiting")
-            | _m(ray_serve_deployment_request_counter_total="requests_total"),
+            | _m({"ray_serve_deployment_queued_queries": "requests_waiting"})
+            | _m({"ray_serve_deployment_request_counter_total": "requests_total"}),
         ),
         Stack(
             "torchserve", "TorchServe", "torchserve 0.12",
@@ -266,8 +273,9 @@ STACKS: Mapping[str, Stack] = {
             main=(Route("/predictions/preflight", "POST"),),
             beside=(Route("/models"),),
             prefixes=("ts_",),
-            metrics=_m(1e-6, ts_inference_latency_microseconds="end_to_end_seconds", ts_queue_latency_microseconds="queue_seconds")
-            | _m(ts_inference_requests_total="requests_total"),
+            metrics=_m({"ts_inference_latency_microseconds": "end_to_end_seconds"}, 1e-6)
+            | _m({"ts_queue_latency_microseconds": "queue_seconds"}, 1e-6)
+            | _m({"ts_inference_requests_total": "requests_total"}),
         ),
         Stack(
             "comfyui", "ComfyUI", "ComfyUI 0.3",
@@ -283,11 +291,11 @@ STACKS: Mapping[str, Stack] = {
             health=("/healthz", "/readyz", "/ready", "/livez", "/health", "/v1/models"),
             beside=(*TOKENIZE, *RERANK, Route("/metrics")),
             prefixes=("gen_ai_server_",),
-            metrics=_m(
-                gen_ai_server_time_to_first_token_seconds="first_token_seconds",
-                gen_ai_server_time_per_output_token_seconds="per_output_token_seconds",
-                gen_ai_server_request_duration_seconds="end_to_end_seconds",
-            ),
+            metrics=_m({
+                "gen_ai_server_time_to_first_token_seconds": "first_token_seconds",
+                "gen_ai_server_time_per_output_token_seconds": "per_output_token_seconds",
+                "gen_ai_server_request_duration_seconds": "end_to_end_seconds",
+            }),
         ),
     )
 }  # fmt: skip

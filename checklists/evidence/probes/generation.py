@@ -91,7 +91,10 @@ class SmallGeneration(Probe):
     title = "One small generation"
     items = ("performance.latency-targets", "observability.throughput", "identity.modalities")
     about_endpoint = True
-    sends = f"One streamed chat completion of at most {MAX_TOKENS} tokens (or one embedding of two words), and the metrics page before and after."
+    sends = (
+        f"One streamed chat completion of at most {MAX_TOKENS} tokens (or one embedding of two words), "
+        "and GETs of the metrics page before and after."
+    )
     generates = True
     ttl = timedelta(days=7)
 

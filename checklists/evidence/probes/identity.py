@@ -19,6 +19,7 @@ from checklists.evidence.probes.base import (
     joined,
     list_of,
     nothing_claimed,
+    number_of,
     text_of,
 )
 from checklists.evidence.stacks import STACKS
@@ -47,21 +48,17 @@ def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
         if answer.ok and not rows:  # behind a proxy that serves the OpenAI paths only
             answer = visit.get("/v1/models")
             body = answer.object()
-    for entry in map(dict_of, list_of(body.get("data"))):
-        rows.append(
-            {
-                "id": text_of(entry.get("id")),
-                "root": text_of(entry.get("root")),
-                "parent": text_of(entry.get("parent")),
-                "owned_by": text_of(entry.get("owned_by")),
-                "max_len": entry.get("max_model_len"),
-                "meta": {
-                    k: v
-                    for k, v in dict_of(entry.get("meta")).items()
-                    if k in ("n_ctx", "n_ctx_train", "n_params", "ftype") and isinstance(v, int | float | str)
-                },
-            }
-        )
+    rows += [
+        {
+            "id": text_of(entry.get("id")),
+            "root": text_of(entry.get("root")),
+            "parent": text_of(entry.get("parent")),
+            "owned_by": text_of(entry.get("owned_by")),
+            "max_len": number_of(entry.get("max_model_len")),
+            "n_ctx": number_of(dict_of(entry.get("meta")).get("n_ctx")),
+        }
+        for entry in map(dict_of, list_of(body.get("data")))
+    ]
     return [row for row in rows if row.get("id")][:MAX_MODELS], answer
 
 

@@ -68,7 +68,7 @@ class Limits(Probe):
         rows, answer = served_models(visit)
         for row in rows:
             add("context_tokens", row.get("max_len"), f"max_model_len of {stack.models}")
-            add("context_tokens", dict_of(row.get("meta")).get("n_ctx"), f"n_ctx of {stack.models}")
+            add("context_tokens", row.get("n_ctx"), f"n_ctx of {stack.models}")
         observation: Observation = {"stack": stack.key, "limits": limits}
         if path := INFO_PATHS.get(stack.key):
             info = visit.get(path)
@@ -135,7 +135,12 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
             unit=unit,
         )
     note = " The server says that it cuts longer inputs off." if observation.get("truncates") is True else ""
-    found = {"claimed": plain(wanted), "observed": plain(low), "unit": "tokens", "rule": "served limit ≥ claim"}
+    found: dict[str, Any] = {
+        "claimed": plain(wanted),
+        "observed": plain(low),
+        "unit": "tokens",
+        "rule": "served limit ≥ claim",
+    }
     if wanted <= low:
         return Judgement(VERIFIED, reason=f"Served limit {plain(low)} tokens, read from {where}.{note}", **found)
     if wanted > high or "slot" in where:
@@ -162,13 +167,14 @@ def _runtime(claims: Claims, observation: Observation, served: Served) -> Judgem
     compared = [key for key in wanted if key in served]
     if not compared:
         return inconclusive("The server declares none of the claimed limits.", claimed=_shown(wanted), observed=shown)
-    differ = [key for key in compared if not served[key][0] == wanted[key]]
+    differ = [key for key in compared if served[key][0] != wanted[key]]
     unseen = [LABELS[key] for key in wanted if key not in served]
     rest = f" Not declared by the server: {', '.join(unseen)}." if unseen else ""
     places = joined(sorted({served[key][2] for key in compared}))
     if differ:
         first = differ[0]
-        reason = f"{LABELS[first].capitalize()}: claimed {plain(wanted[first])}, served {plain(served[first][0])} ({served[first][2]}).{rest}"
+        low, _, where = served[first]
+        reason = f"{LABELS[first].capitalize()}: claimed {plain(wanted[first])}, served {plain(low)} ({where}).{rest}"
         return Judgement(CONTRADICTED, _shown(wanted), shown, "", reason, rule="served = claimed")
     return Judgement(
         VERIFIED,

@@ -149,10 +149,8 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
         for phase in claimed
         if phase not in missing and not (number_of(dict_of(found[PHASES[phase]]).get("samples")) or 0) > 0
     ]
-    found_words, rule = (
-        {"claimed": joined(claimed), "observed": joined(with_samples) or "none with samples"},
-        "a series with samples for every claimed phase",
-    )
+    rule = "a series with samples for every claimed phase"
+    found_words: dict[str, Any] = {"claimed": joined(claimed), "observed": joined(with_samples) or "none with samples"}
     if missing:
         return Judgement(
             CONTRADICTED,
@@ -164,7 +162,7 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
         return Judgement(
             INCONCLUSIVE, reason=f"{_where(observation)}: {joined(empty)} has no samples yet.", rule=rule, **found_words
         )
-    least = min(int(dict_of(found[PHASES[phase]])["samples"]) for phase in claimed)
+    least = int(min(number_of(dict_of(found[PHASES[phase]]).get("samples")) or 0 for phase in claimed))
     return Judgement(
         VERIFIED,
         reason=f"{_where(observation)} has samples for every claimed phase, {least} at least.",
@@ -179,7 +177,7 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
     if not claimed:
         return nothing_claimed(joined(known))
     missing = [name for name in claimed if not on_page(name, observation)]
-    words = {
+    words: dict[str, Any] = {
         "claimed": joined(claimed),
         "observed": joined(known) or "none",
         "rule": "every claimed name is on the page",

@@ -77,7 +77,10 @@ class TlsAndHeaders(Probe):
         if why := fact_error(observation):
             return inconclusive(why, claimed=claimed)
         if observation.get("cors_origin") == "reflected" and observation.get("cors_credentials") is True:
-            reason = "Any web page may call it with its visitor's credentials: a foreign origin is reflected and credentials are allowed."
+            reason = (
+                "Any web page may call it with its visitor's credentials: "
+                "a foreign origin is reflected and credentials are allowed."
+            )
             return Judgement(
                 CONTRADICTED,
                 claimed,
