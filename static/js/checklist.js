@@ -16,8 +16,9 @@ const store = (action) => {
   }
 };
 
+const statusOf = (form) => (form.closest(".item-card") ?? form).querySelector("[data-save-status]");
 const say = (form, text, state = "") => {
-  const place = (form.closest(".item-card") ?? form).querySelector("[data-save-status]");
+  const place = statusOf(form);
   if (!place) return;
   place.textContent = text;
   if (state) place.dataset.state = state;
@@ -72,6 +73,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
     // 409: the server shows both versions, so both are kept there.
     waiting.delete(form);
     if (sent.get(form) === (changes.get(form) ?? 0)) forget(form);
+    if (status < 300 && statusOf(form)?.textContent === "Saving…") say(form, `Saved ${new Date().toTimeString().slice(0, 5)}`);
   } else if (status === 401 || status === 403) {
     say(form, "Not saved: you are signed out or may no longer edit. Kept here.", "lost");
   } else if (status === 422) {
@@ -99,8 +101,9 @@ const restoreAll = () => {
     resend(form);
   }
 };
-if (window.htmx) restoreAll();
-else window.addEventListener("DOMContentLoaded", restoreAll);
+// htmx binds the forms on DOMContentLoaded, before this listener.
+if (document.readyState === "complete") restoreAll();
+else document.addEventListener("DOMContentLoaded", restoreAll);
 
 // Signing out leaves nothing behind on this machine.
 document.addEventListener("submit", (event) => {
