@@ -18,4 +18,5 @@ class Command(BaseCommand):
             result = sync_catalog(path=options["path"])
         except DomainError as error:
             raise CommandError(error.message) from error
-        self.stdout.write(str(result))
+        if options["verbosity"]:
+            self.stdout.write(str(result))
