@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def load(path: Path = BUNDLED) -> dict[str, Any]:
     return parse(text, name=path.name)
 
 
+@lru_cache(maxsize=4)  # a second of work for the bundled file, asked for again by whoever starts from an empty database
 def parse(text: str, *, name: str) -> dict[str, Any]:
-    """As ``load``, from text; ``name`` is what messages call the file."""
+    """As ``load``, from text; ``name`` is what messages call the file. The result is shared: only read it."""
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:

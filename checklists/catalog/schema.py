@@ -234,7 +234,7 @@ class Checker:
         where = f"{where} {key}".rstrip()
         kind = self.one_of(data, path, where, "type", ClaimType.values)
         if kind == ClaimType.NUMBER and "unit" not in data:
-            self.fail(path, f"{item}: unit is missing for number field {key}; a bare number says unit: \"\"")
+            self.fail(path, f'{item}: unit is missing for number field {key}; a bare number says unit: ""')
         for name in ("unit", "minimum", "maximum"):
             if name in data and kind in ClaimType.values and kind not in NUMERIC:
                 self.fail((*path, name), f"{where}: {name} belongs to numbers only, this is {kind}")

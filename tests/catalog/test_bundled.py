@@ -11,10 +11,27 @@ from checklists.catalog.loader import load
 
 FAMILIES = {"L": "llm", "D": "diffusion", "E": "embedding", "M": "multimodal", "A": "audio", "V": "vision"}
 ROLES = {"ML": "mlops", "SE": "security", "SR": "sre"}
-QUALITIES = {"P": "performant", "R": "reliable", "O": "observable", "C": "cost_efficient", "S": "safe", "X": "production_ready"}
+QUALITIES = {
+    "P": "performant",
+    "R": "reliable",
+    "O": "observable",
+    "C": "cost_efficient",
+    "S": "safe",
+    "X": "production_ready",
+}
 REQUIREMENTS = {"M": "must", "S": "should", "Y": "may"}
 MODES = {"A": "probe", "P": "assisted", "H": "person"}
-SECTIONS = "identity compute performance release autoscaling observability reliability security operations".split()
+SECTIONS = [
+    "identity",
+    "compute",
+    "performance",
+    "release",
+    "autoscaling",
+    "observability",
+    "reliability",
+    "security",
+    "operations",
+]
 
 # key, families, role, qualities, requirement in tiers 1 2 3, mode
 TOPICS = """
@@ -79,7 +96,11 @@ CLAIMS = {
     "observability.throughput": {"metric_name": "text", "dashboard_url": "url"},
     "observability.gpu": {"dashboard_url": "url"},
     "autoscaling.cold-start": {"seconds": "number"},
-    "operations.runtime-constraints": {"max_concurrency": "integer", "max_batched_tokens": "integer", "context_tokens": "integer"},
+    "operations.runtime-constraints": {
+        "max_concurrency": "integer",
+        "max_batched_tokens": "integer",
+        "context_tokens": "integer",
+    },
     "operations.owner": {"team": "text", "on_call": "text"},
     "operations.dependencies": {"names": "text", "health_url": "url", "required": "boolean"},
     "release.rollback": {"trigger": "text", "runbook_url": "url", "last_drill": "date"},
@@ -142,6 +163,8 @@ def test_no_two_items_share_a_question_or_a_label(items: dict[str, Any]) -> None
 
 def test_the_tone_is_calm(items: dict[str, Any]) -> None:
     for key, item in items.items():
-        prose = " ".join([item["question"], item["why"], item["guidance"], *(example["text"] for example in item["examples"])])
+        prose = " ".join(
+            [item["question"], item["why"], item["guidance"], *(example["text"] for example in item["examples"])]
+        )
         assert "!" not in prose, key
         assert not re.search(r"\b(utilize|leverage|seamless|robust|organization)\b", prose, re.IGNORECASE), key

@@ -55,7 +55,7 @@ def test_the_first_run_publishes_and_journals_the_edition() -> None:
 
 def test_the_second_run_writes_nothing() -> None:
     sync_catalog()
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         result = sync_catalog()
     assert not result.created
     written = [query["sql"] for query in queries if query["sql"].split()[0] in ("INSERT", "UPDATE", "DELETE")]
@@ -92,7 +92,8 @@ def test_items_that_left_or_came_are_named_in_the_refusal(altered: Any) -> None:
 
 def test_a_newer_edition_supersedes_and_leaves_the_older_one_readable(altered: Any) -> None:
     old = sync_catalog().edition
-    new = sync_catalog(path=altered(('edition: "0.1"', 'edition: "0.10"'), ("How much must it serve?", "What must it serve?"))).edition
+    path = altered(('edition: "0.1"', 'edition: "0.10"'), ("How much must it serve?", "What must it serve?"))
+    new = sync_catalog(path=path).edition
     old.refresh_from_db()
     assert old.status == EditionStatus.SUPERSEDED
     assert current_edition() == new
@@ -111,8 +112,11 @@ def test_an_edition_older_than_the_published_one_is_refused(altered: Any) -> Non
 
 
 def test_a_faulty_file_leaves_nothing_behind(altered: Any) -> None:
-    with pytest.raises(CommandError, match=r"line \d+: item compute\.placement: role is boss"):
-        call_command("sync_catalog", str(altered(("key: compute.placement", "key: compute.placement\n        role: boss"))))
+    path = altered(("unit: GiB, ", ""))
+    with pytest.raises(
+        CommandError, match=r"line \d+: item compute\.peak-memory: unit is missing for number field gib"
+    ):
+        call_command("sync_catalog", str(path))
     assert not Checklist.objects.exists()
 
 
@@ -182,6 +186,7 @@ def test_items_are_found_by_key_and_by_id_and_know_their_weight() -> None:
 
 def test_fields_stand_in_the_order_of_the_file() -> None:
     edition = view(sync_catalog().edition)
-    assert [claim.key for claim in edition.item("reliability.load-test").claims] == ["tool", "date", "revision", "report_url"]
+    claims = edition.item("reliability.load-test").claims
+    assert [claim.key for claim in claims] == ["tool", "date", "revision", "report_url"]
     assert ClaimField.objects.filter(item__key="reliability.load-test").count() == 4
     assert [item.number for item in edition.items[:6]] == ["1.1", "1.2", "1.3", "1.4", "1.5", "2.1"]
