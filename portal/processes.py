@@ -16,6 +16,7 @@ from typing import BinaryIO
 from portal import child
 
 POLL_SECONDS = 0.02
+LARGEST_LOG = 5 * 1024 * 1024  # bytes; a larger one is put aside at the next start
 
 
 class StartFailure(Exception):
@@ -36,9 +37,11 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGTERM  # what it receives when this process is killed
     popen: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    asked: bool = field(default=False, init=False)  # to stop
 
     def start(self) -> None:
         """Raises ``OSError`` when the log cannot be opened."""
+        self.asked = False
         user = "{}:{}".format(*self.user) if self.user else "-"
         wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(self.orphan_signal)), user]
         with contextlib.ExitStack() as stack:
@@ -58,6 +61,8 @@ class Process:
         """The log, to append to, readable by its owner only."""
         assert self.log
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
+            self.log.replace(self.log.with_name(f"{self.log.name}.1"))
         return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     @property
@@ -82,14 +87,19 @@ class Process:
                 raise StartFailure(f"{self.name} was not ready within {seconds:.0f} seconds.{self.last_words()}")
             time.sleep(POLL_SECONDS)
 
+    def ask_to_stop(self) -> None:
+        """Send the stop signal, once."""
+        if self.popen and self.running() and not self.asked:
+            self.asked = True
+            self.popen.send_signal(self.stop_signal)
+
     def stop(self, *, seconds: float = 5.0) -> None:
         """Ask it to end, wait, and then kill what is left of its group. Safe to call twice."""
         if self.popen is None:
             return
-        if self.running():
-            self.popen.send_signal(self.stop_signal)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(seconds)
+        self.ask_to_stop()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(seconds)
         self.kill()
 
     def kill(self) -> None:

@@ -6,6 +6,7 @@ from tests.servers import provide, redis_database
 
 directory = provide()
 os.environ["PREFLIGHT_HTTPS"] = "0"
+os.environ["PREFLIGHT_DB_POOL"] = "0"  # a pool would keep connections to a database about to be dropped
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright keeps an event loop in the thread that runs the tests
 for name in list(os.environ):  # what the person running the tests has set for their own installation is not for the tests
     if name.startswith(("PREFLIGHT_OIDC", "PREFLIGHT_DEMO", "PREFLIGHT_DEBUG", "PREFLIGHT_ALLOWED", "PREFLIGHT_BASE", "EMAIL_URL")):
@@ -27,8 +28,6 @@ CACHES = {
 DATABASES["default"]["TEST"] = {}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"]["NAME"] = str(directory / "test.sqlite3")  # a file, as in an installation, not memory
-else:
-    DATABASES["default"]["OPTIONS"].pop("pool", None)  # a pool would keep connections to a database about to be dropped
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
