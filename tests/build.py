@@ -45,9 +45,9 @@ def plausible(claim: ClaimView) -> Any:
     if claim.type in ("integer", "number"):
         return claim.minimum if claim.minimum is not None else 1
     if claim.type == "choice":
-        return claim.choices[0]["value"]
+        return claim.choices[0].value
     if claim.type == "multi_choice":
-        return [claim.choices[0]["value"]]
+        return [claim.choices[0].value]
     return {"boolean": True, "url": "https://example.org/doc", "date": date(2026, 1, 2).isoformat()}.get(claim.type, "something")
 
 

@@ -33,6 +33,9 @@ class EncryptedJSONField(TextField):
         except InvalidToken:
             return {}
 
+    def to_python(self, value: Any) -> Any:
+        return value
+
     def get_prep_value(self, value: Any) -> str:
         return fernet().encrypt(json.dumps(value or {}).encode()).decode() if value else ""
 

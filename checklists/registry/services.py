@@ -32,6 +32,7 @@ FORBIDDEN_HEADERS = {
 }
 MODEL_FIELDS = ("name", "team", "family", "tier", "description", "restricted")
 RELEASE_FIELDS = ("revision", "artifact_digest", "environment", "launch_date")
+URL_FIELDS = ("url", "metrics_url", "prometheus_url")
 ENDPOINT_FIELDS = ("name", "url", "stack", "metrics_url", "prometheus_url", "labels", "headers", "may_generate")
 
 
@@ -267,7 +268,7 @@ def clean_headers(headers: Any, kept: Mapping[str, str]) -> dict[str, str]:
 
 def _clean_endpoint(data: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, Any]:
     clean, errors = dict(data), {}
-    for name in ("url", "metrics_url", "prometheus_url"):
+    for name in URL_FIELDS:
         if clean.get(name):
             try:
                 clean[name] = clean_url(str(clean[name]))
@@ -329,21 +330,10 @@ def change_endpoint(*, endpoint: Endpoint, by: User, **changes: Any) -> Endpoint
     endpoint = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
     endpoint.release = release
     clean = _clean_endpoint(changes, endpoint.headers)
-    if KEPT in dict(changes.get("headers") or {}).values() or ("headers" not in changes and endpoint.headers):
-        moved = [
-            name
-            for name in ("url", "metrics_url", "prometheus_url")
-            if clean.get(name) and getattr(endpoint, name) and _origin(clean[name]) != _origin(getattr(endpoint, name))
-        ]
-        if moved:
-            raise Invalid(
-                "The endpoint was not saved.",
-                errors={
-                    "headers": [
-                        "The address moved to another server: type the header values again, so that no secret goes to the wrong one."
-                    ]
-                },
-            )
+    keeps_secrets = endpoint.headers and ("headers" not in changes or KEPT in dict(changes["headers"] or {}).values())
+    if keeps_secrets and (_origins({**_urls(endpoint), **clean}) - _origins(_urls(endpoint))):
+        again = "The address moved to another server: type the header values again, so that no secret goes to the wrong one."
+        raise Invalid("The endpoint was not saved.", errors={"headers": [again]})
     changed = _unchanged_or(endpoint, clean, ENDPOINT_FIELDS)
     if changed:
         _check(endpoint, "The endpoint was not saved.")
@@ -383,9 +373,14 @@ def endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
     return {**facts, "headers": sorted(endpoint.headers)}
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+def _urls(endpoint: Endpoint) -> dict[str, str]:
+    return {name: getattr(endpoint, name) for name in URL_FIELDS}
+
+
+def _origins(data: Mapping[str, Any]) -> set[tuple[str, str | None, int | None]]:
+    """Scheme, host and port of each address that is given."""
+    parts = [urlsplit(data[name]) for name in URL_FIELDS if data.get(name)]
+    return {(part.scheme, part.hostname, part.port) for part in parts}
 
 
 def _touch(release: Release) -> None:
