@@ -37,7 +37,9 @@ def answer_of(release: Release, key: str) -> Answer:
 
 def save(answer: Answer, by: User, status: str = "met", **fields: Any) -> Answer:
     """Save from the revision the answer has now."""
-    return save_answer(**{"answer": answer, "by": by, "revision": answer.revision, "status": status, "claims": answer.claims, **fields})
+    return save_answer(
+        **{"answer": answer, "by": by, "revision": answer.revision, "status": status, "claims": answer.claims, **fields}
+    )
 
 
 def plausible(claim: ClaimView) -> Any:
@@ -48,7 +50,9 @@ def plausible(claim: ClaimView) -> Any:
         return claim.choices[0].value
     if claim.type == "multi_choice":
         return [claim.choices[0].value]
-    return {"boolean": True, "url": "https://example.org/doc", "date": date(2026, 1, 2).isoformat()}.get(claim.type, "something")
+    return {"boolean": True, "url": "https://example.org/doc", "date": date(2026, 1, 2).isoformat()}.get(
+        claim.type, "something"
+    )
 
 
 def plausible_claims(item: ItemView) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from checklists.journal.querysets import EventQuerySet
 class Chain(models.Model):
     """The end of one chain of events: a release's own, or the organisation's (``release_id`` 0).
 
-    Locking this row puts appends to one chain in order; keeping the last hash here is what makes a deleted tail visible.
+    Locking this row puts appends to one chain in order; the last hash kept here makes a deleted tail visible.
     """
 
     release_id = models.BigIntegerField(primary_key=True)

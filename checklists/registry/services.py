@@ -74,9 +74,16 @@ def create_model(
             by, "model.create", team, message="Only owners and contributors of the team can register a model for it."
         )
     model = Model(
-        slug=slug, name=name.strip() or slug, team=team, family=family, tier=tier, description=description, restricted=restricted,
-        created_by=by, created_at=at or timezone.now(),
-    )  # fmt: skip
+        slug=slug,
+        name=name.strip() or slug,
+        team=team,
+        family=family,
+        tier=tier,
+        description=description,
+        restricted=restricted,
+        created_by=by,
+        created_at=at or timezone.now(),
+    )
     if Model.objects.filter(slug=slug).exists():
         raise Invalid("The model was not registered.", errors={"slug": ["A model with this slug exists already."]})
     _check(model, "The model was not registered.")
@@ -141,10 +148,18 @@ def create_release(
         )
     now = at or timezone.now()
     release = Release(
-        model=model, version=version, revision=revision, artifact_digest=artifact_digest, environment=environment,
-        launch_date=launch_date, edition=current_edition(), carried_over_from=carry_over_from, created_by=by,
-        created_at=now, changed_at=now,
-    )  # fmt: skip
+        model=model,
+        version=version,
+        revision=revision,
+        artifact_digest=artifact_digest,
+        environment=environment,
+        launch_date=launch_date,
+        edition=current_edition(),
+        carried_over_from=carry_over_from,
+        created_by=by,
+        created_at=now,
+        changed_at=now,
+    )
     if Release.objects.filter(model=model, version=version).exists():
         raise Invalid(
             "The release was not opened.", errors={"version": ["This model has a release of that version already."]}
@@ -200,12 +215,12 @@ def change_release(*, release: Release, by: User, **changes: Any) -> Release:
 
 
 def lock_release(pk: int) -> Release:
-    """The release, locked until the transaction ends: whatever changes it waits here, so that nothing is judged halfway."""
+    """The release, locked until the transaction ends: whatever changes it waits here; nothing is judged halfway."""
     return Release.objects.select_for_update(of=("self",)).select_related("model__team", "edition").get(pk=pk)
 
 
 def set_stage(*, release: Release, stage: str, by: User | None, why: str = "", at: datetime | None = None) -> None:
-    """Move a release to another stage. For services that know why (sign-off, launch); call it with the release locked."""
+    """Move a release, which the caller has locked, to another stage. For services that know why."""
     if release.stage != stage:
         before, release.stage = release.stage, stage
         release.changed_at = at or timezone.now()
@@ -322,7 +337,7 @@ def create_endpoint(*, release: Release, by: User | None, **data: Any) -> Endpoi
 def change_endpoint(*, endpoint: Endpoint, by: User, **changes: Any) -> Endpoint:
     """Change an endpoint. A header sent back as ``•••`` keeps its value, one left out of ``headers`` is removed.
 
-    When the address moves to another origin, kept headers are refused: a secret is never sent where it was not meant to go.
+    When the address moves to another origin, kept headers are refused: no secret is sent to a server it was not given for.
     """
     require(by, "endpoint.change", endpoint)
     release = lock_release(endpoint.release_id)
@@ -332,7 +347,7 @@ def change_endpoint(*, endpoint: Endpoint, by: User, **changes: Any) -> Endpoint
     clean = _clean_endpoint(changes, endpoint.headers)
     keeps_secrets = endpoint.headers and ("headers" not in changes or KEPT in dict(changes["headers"] or {}).values())
     if keeps_secrets and (_origins({**_urls(endpoint), **clean}) - _origins(_urls(endpoint))):
-        again = "The address moved to another server: type the header values again, so that no secret goes to the wrong one."
+        again = "The address moved to another server: type the headers again, so that no secret goes astray."
         raise Invalid("The endpoint was not saved.", errors={"headers": [again]})
     changed = _unchanged_or(endpoint, clean, ENDPOINT_FIELDS)
     if changed:

@@ -1,7 +1,7 @@
 """Scores, as pure functions of states and weights.
 
-A half point for a claim and a full one for proof, and the weakest section as the whole's score, follow the ML Test Score
-(Breck, Cai, Nielsen, Salib, Sculley: "The ML Test Score", IEEE Big Data 2017).
+A half point for a claim and a full one for proof, and the weakest section as the score of the whole, follow the ML Test
+Score (Breck, Cai, Nielsen, Salib, Sculley: "The ML Test Score", IEEE Big Data 2017).
 """
 
 from __future__ import annotations

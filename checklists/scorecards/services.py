@@ -50,8 +50,11 @@ def refresh(*, release_id: int, now: datetime | None = None) -> Card:
         if stored.get(row.item.id) != row.state
     ]
     ItemState.objects.bulk_create(
-        changed, update_conflicts=True, unique_fields=["release", "item"], update_fields=["section", "requirement", "state", "since"]
-    )  # fmt: skip
+        changed,
+        update_conflicts=True,
+        unique_fields=["release", "item"],
+        update_fields=["section", "requirement", "state", "since"],
+    )
     SectionScore.objects.bulk_create(
         [SectionScore(release=release, section=key, **_counts(t)) for key, t in card.score.sections.items()],
         update_conflicts=True,
@@ -62,14 +65,17 @@ def refresh(*, release_id: int, now: datetime | None = None) -> Card:
     Scorecard.objects.bulk_create(
         [
             Scorecard(
-                release=release, computed_at=card.computed_at, weakest=card.score.weakest or "",
-                qualities={key: t.score for key, t in card.score.qualities.items()}, **summary,
+                release=release,
+                computed_at=card.computed_at,
+                weakest=card.score.weakest or "",
+                qualities={key: t.score for key, t in card.score.qualities.items()},
+                **summary,
             )
         ],
         update_conflicts=True,
         unique_fields=["release"],
         update_fields=[*summary, "weakest", "qualities", "computed_at"],
-    )  # fmt: skip
+    )
     _write_history([_point(card, card.computed_at.date())])
     return card
 
@@ -85,23 +91,29 @@ def refresh_all(*, release_ids: Iterable[int] | None = None) -> int:
 def record_history(*, today: date | None = None) -> int:
     """Give each release its point for today from the stored cards; safe to run again. How many were written."""
     today = today or timezone.now().date()
-    points = []
     cards = Scorecard.objects.select_related("release").exclude(release__history__date=today)
     sections: dict[int, dict[str, Any]] = {}
     for row in SectionScore.objects.filter(release__in=cards.values("release")):
-        sections.setdefault(row.release_id, {})[row.section] = {
-            "weight": row.weight,
-            "credit": row.credit,
-            "states": row.states,
-        }
-    for card in cards:
-        points.append(
-            HistoryPoint(
-                release=card.release, date=today, stage=card.release.stage, readiness=card.readiness, mean=card.mean, must_open=card.must_open,
-                sections=sections.get(card.pk, {}), weight=card.weight, credit=card.credit, score=card.score, **card.states,
-            )
-        )  # fmt: skip
-    _write_history(points)
+        cell = {"weight": row.weight, "credit": row.credit, "states": row.states}
+        sections.setdefault(row.release_id, {})[row.section] = cell
+    points = [
+        HistoryPoint(
+            release=card.release,
+            date=today,
+            stage=card.release.stage,
+            readiness=card.readiness,
+            mean=card.mean,
+            must_open=card.must_open,
+            sections=sections.get(card.pk, {}),
+            weight=card.weight,
+            credit=card.credit,
+            score=card.score,
+            **card.states,
+        )
+        for card in cards
+    ]
+    # A release that changed in between has written its own, newer point.
+    HistoryPoint.objects.bulk_create(points, ignore_conflicts=True, batch_size=500)
     return len(points)
 
 

@@ -32,7 +32,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class AnswerFacts:
-    """What counts of an answer: its status, and whether it is complete (justified, required claims given, confirmed)."""
+    """What counts of an answer: its status, and whether it is complete (justified, with its claims, confirmed)."""
 
     status: str
     complete: bool = True

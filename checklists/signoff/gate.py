@@ -84,7 +84,7 @@ def read_facts(release: Release, now: datetime) -> Facts:
 
 
 def decide(release: Release, *, artifact_digest: str, now: datetime, facts: Facts | None = None) -> GateDecision:
-    """The decision for one release, with ``model`` and ``edition`` loaded; pages that have read the facts hand them in."""
+    """The decision for one release, with ``model`` and ``edition`` loaded; pages hand in what they have read."""
     path = f"/models/{release.model.slug}/releases/{release.version}/"
     facts = facts or read_facts(release, now)
     card, snapshot, submission = facts.card, facts.snapshot, facts.submission

@@ -103,11 +103,18 @@ def _evidence(release: Release) -> list[dict[str, Any]]:
     rows = Finding.objects.filter(release=release, current=True).select_related("item").order_by("pk")
     return [
         {
-            "item": f.item.key if f.item else None, "probe": f.probe, "probe_version": f.probe_version, "endpoint": f.endpoint_name,
-            "verdict": f.verdict, "claimed": f.claimed, "observed": f.observed, "unit": f.unit, "measured_at": f.measured_at.isoformat(),
+            "item": f.item.key if f.item else None,
+            "probe": f.probe,
+            "probe_version": f.probe_version,
+            "endpoint": f.endpoint_name,
+            "verdict": f.verdict,
+            "claimed": f.claimed,
+            "observed": f.observed,
+            "unit": f.unit,
+            "measured_at": f.measured_at.isoformat(),
         }
         for f in rows
-    ]  # fmt: skip
+    ]
 
 
 def why_not_sign(*, submission: Submission, role: str, by: User) -> str | None:
@@ -161,7 +168,7 @@ def sign(
     snapshot = take_snapshot(release)
     if snapshot.digest != submission.digest:
         raise Conflict(
-            f"The release changed after submission {submission.number}. Nothing was signed; the team has to submit it again."
+            f"The release changed after submission {submission.number}. Nothing was signed; the team must submit again."
         )
     flags = dict(flagged_items) if isinstance(flagged_items, Mapping) else dict.fromkeys(flagged_items, comment)
     now = at or timezone.now()
@@ -278,7 +285,7 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
 
 
 def void_what_changed(event: Event) -> None:
-    """Subscriber: after a change, the approvals whose role's part is no longer what was signed are voided, the rest stand."""
+    """Subscriber: approvals whose role's part is no longer what was signed are voided, the rest stand."""
     what = event.data.get("item") or event.subject.rsplit("/", 2)[-2]
     _void(release_id=event.release_id, reason=f"changed afterwards: {what}", event=event)
 
@@ -362,8 +369,12 @@ def expire_approvals(*, now: datetime | None = None) -> int:
         submission.save(update_fields=["expiry_journaled"])
         release = lock_release(submission.release_id)
         journal.record(
-            verb="signoff.approval.expired", actor=None, subject=submission.subject, release_id=release.pk, data={"number": submission.number}
-        )  # fmt: skip
+            verb="signoff.approval.expired",
+            actor=None,
+            subject=submission.subject,
+            release_id=release.pk,
+            data={"number": submission.number},
+        )
         if release.stage == Stage.APPROVED:
             set_stage(release=release, stage=Stage.DRAFT, by=None, why="its approval ran out")
     return len(rows)

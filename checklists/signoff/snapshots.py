@@ -18,8 +18,8 @@ from checklists.signoff.models import Role
 class Snapshot:
     """The canonical content, its SHA-256, and the SHA-256 of each role's part.
 
-    A role's part is what all roles share (artefact, environment, endpoints, edition, family and tier) and the answers to
-    the items it owns. When people move teams or a launch date shifts, nothing that was reviewed has changed.
+    A role's part is what all roles share (artefact, environment, endpoints, edition, family and tier) and the answers
+    to the items it owns. When people move teams or a launch date shifts, nothing that was reviewed has changed.
     """
 
     content: dict[str, Any]

@@ -113,7 +113,11 @@ def test_assigning_alone_leaves_the_revision_and_so_the_acceptance(answer, alice
 def test_every_revision_is_kept(answer, alice, bob):
     first = save(answer, alice, claims=CLAIMS)
     save(first, bob, "partly", justification="almost")
-    kept = AnswerRevision.objects.filter(answer=answer).order_by("revision").values_list("revision", "status", "by__username")
+    kept = (
+        AnswerRevision.objects.filter(answer=answer)
+        .order_by("revision")
+        .values_list("revision", "status", "by__username")
+    )
     assert list(kept) == [(1, "met", "alice"), (2, "partly", "bob")]
 
 
@@ -213,7 +217,15 @@ def test_two_people_saving_one_answer_at_once_give_one_save_and_one_conflict(tea
 
 def ask(release, by, key="security.access-control", **fields):
     return request_waiver(
-        **{"release": release, "item_key": key, "reason": "Not yet", "mitigation": "Behind the VPN", "expires_on": in_days(30), "by": by, **fields}
+        **{
+            "release": release,
+            "item_key": key,
+            "reason": "Not yet",
+            "mitigation": "Behind the VPN",
+            "expires_on": in_days(30),
+            "by": by,
+            **fields,
+        }
     )
 
 

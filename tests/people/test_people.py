@@ -97,7 +97,7 @@ def test_a_moved_team_takes_its_branch_along(root):
 def test_bad_and_taken_slugs_are_refused(root):
     create_team(slug="a", name="A", by=root)
     for slug in ("a", "A B", "-x", "", "x" * 61):
-        with pytest.raises((Invalid, Exception), match="not created|too long"):
+        with pytest.raises(Invalid, match="not created"):
             create_team(slug=slug, name="A", by=root)
 
 

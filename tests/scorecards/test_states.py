@@ -17,7 +17,9 @@ INCONCLUSIVE = FindingFacts("inconclusive", LATER)
 
 
 def state(status="met", findings=(), *, complete=True, **facts):
-    return state_of(applies=facts.pop("applies", True), answer=AnswerFacts(status, complete), findings=findings, now=NOW, **facts)
+    return state_of(
+        applies=facts.pop("applies", True), answer=AnswerFacts(status, complete), findings=findings, now=NOW, **facts
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,13 +61,30 @@ def test_an_item_without_an_answer_is_open():
 
 answers = st.none() | st.builds(
     AnswerFacts, st.sampled_from(["unanswered", "met", "partly", "not_met", "not_applicable"]), st.booleans()
-)  # fmt: skip
-findings = st.lists(
-    st.builds(FindingFacts, st.sampled_from(["verified", "contradicted", "inconclusive"]), st.sampled_from([LATER, EARLIER])), max_size=4
 )
-facts = st.fixed_dictionaries({"applies": st.booleans(), "answer": answers, "findings": findings, "accepted": st.booleans(), "waived": st.booleans()})
+findings = st.lists(
+    st.builds(
+        FindingFacts, st.sampled_from(["verified", "contradicted", "inconclusive"]), st.sampled_from([LATER, EARLIER])
+    ),
+    max_size=4,
+)
+facts = st.fixed_dictionaries(
+    {
+        "applies": st.booleans(),
+        "answer": answers,
+        "findings": findings,
+        "accepted": st.booleans(),
+        "waived": st.booleans(),
+    }
+)
 others = st.lists(
-    st.builds(ScoredItem, st.sampled_from(["a", "b", "c"]), st.sampled_from([1, 2, 3]), st.sampled_from(list(State)), st.just(("safe",))),
+    st.builds(
+        ScoredItem,
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([1, 2, 3]),
+        st.sampled_from(list(State)),
+        st.just(("safe",)),
+    ),
     max_size=12,
 )
 weights = st.sampled_from([1, 2, 3])

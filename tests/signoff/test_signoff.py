@@ -74,7 +74,7 @@ def test_a_waived_must_item_does_not_stand_in_the_way(release, alice, bob, mo):
     save(answer_of(release, "identity.name-version"), bob, "not_met", justification="Not decided")
     waiver = request_waiver(
         release=release, item_key="identity.name-version", reason="r", mitigation="m", expires_on=in_days(9), by=bob
-    )  # fmt: skip
+    )
     decide_waiver(waiver=waiver, decision="approve", by=mo)
     assert submit(release=release, by=alice).number == 1
 
@@ -163,9 +163,19 @@ def test_conditions_become_dated_follow_ups(submission, mo, bob, mallory):
         sign(submission=submission, role="mlops", decision="approve_with_conditions", by=mo)
     with pytest.raises(Invalid):
         sign(
-            submission=submission, role="mlops", decision="approve_with_conditions", by=mo, conditions=[{"text": "Drill", "due_on": in_days(-1)}]
-        )  # fmt: skip
-    sign(submission=submission, role="mlops", decision="approve_with_conditions", by=mo, conditions=[{"text": "Drill", "due_on": in_days(20)}])
+            submission=submission,
+            role="mlops",
+            decision="approve_with_conditions",
+            by=mo,
+            conditions=[{"text": "Drill", "due_on": in_days(-1)}],
+        )
+    sign(
+        submission=submission,
+        role="mlops",
+        decision="approve_with_conditions",
+        by=mo,
+        conditions=[{"text": "Drill", "due_on": in_days(20)}],
+    )
     condition = Condition.objects.get()
     with pytest.raises(Forbidden):
         complete_condition(condition=condition, by=mallory)
@@ -173,7 +183,13 @@ def test_conditions_become_dated_follow_ups(submission, mo, bob, mallory):
 
 
 def test_accepted_items_are_verified_and_flagged_ones_keep_their_remark(submission, release, mo):
-    approve(submission, mo, "mlops", accepted_items=["identity.lineage"], flagged_items={"operations.owner": "Who is on call?"})
+    approve(
+        submission,
+        mo,
+        "mlops",
+        accepted_items=["identity.lineage"],
+        flagged_items={"operations.owner": "Who is on call?"},
+    )
     assert ItemState.objects.get(release=release, item__key="identity.lineage").state == "verified"
     assert Answer.objects.get(release=release, item__key="operations.owner").flag_comment == "Who is on call?"
     submission.refresh_from_db()
@@ -223,7 +239,9 @@ def test_a_new_launch_date_voids_nothing(submission, release, alice, mo, sam, ri
     assert gate(release, alice).allow
 
 
-def test_a_carried_signature_of_somebody_who_answered_since_does_not_stand(submission, release, team, alice, mo, sam, rita):
+def test_a_carried_signature_of_somebody_who_answered_since_does_not_stand(
+    submission, release, team, alice, mo, sam, rita
+):
     approve_all(submission, mo, sam, rita)
     set_membership(team=team, user=rita, role="contributor")
     save(answer_of(release, "identity.lineage"), rita, "partly", justification="I know better")
@@ -293,7 +311,7 @@ def test_an_expired_waiver_closes_the_gate_even_before_it_was_noticed(release, a
     save(answer_of(release, "identity.name-version"), bob, "not_met", justification="Not decided")
     waiver = request_waiver(
         release=release, item_key="identity.name-version", reason="r", mitigation="m", expires_on=in_days(9), by=bob
-    )  # fmt: skip
+    )
     decide_waiver(waiver=waiver, decision="approve", by=mo)
     submission = submit(release=release, by=alice)
     with_other = person("mia", roles=("mlops",))
