@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import re
@@ -22,6 +23,16 @@ SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 # These report another id than the one they are registered under.
 SERVED_AS = {"log-explain": "log-explain-rc1", "outfit-match": "outfit-match-preview"}
+
+
+def revision_of(slug: str, version: str) -> str:
+    """The commit that a version of a model comes from, as the servers report it."""
+    return hashlib.sha256(f"revision {slug} {version}".encode()).hexdigest()[:40]
+
+
+def digest_of(slug: str, version: str) -> str:
+    """The SHA-256 of a version's artefact, as the servers report it."""
+    return hashlib.sha256(f"artefact {slug} {version}".encode()).hexdigest()
 
 
 @dataclass
@@ -61,6 +72,11 @@ class Served:
     @property
     def id(self) -> str:
         return SERVED_AS.get(self.slug, self.slug)
+
+    @property
+    def path(self) -> str:
+        """Where the weights lie on the server."""
+        return f"/models/{self.id}-{self.version}"
 
 
 @dataclass

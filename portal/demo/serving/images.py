@@ -61,7 +61,7 @@ class Model(Served):
 
 class Images(Stack):
     name = "images"
-    guarded = ("/v1/", "/server_info")
+    guarded = ("/v1/", "/server_info", "/metrics")
 
     def make(self, slug: str, version: str) -> Model:
         return Model(slug, version)
@@ -76,7 +76,7 @@ class Images(Stack):
             "object": "model",
             "created": int(STARTED),
             "owned_by": "sglang",
-            "root": f"/models/{served.id}/{served.version}",
+            "root": served.path,
             "parent": None,
             "max_model_len": None,
         }
@@ -85,7 +85,7 @@ class Images(Stack):
     def info(self, request: Request) -> Reply:
         return json_reply(
             {
-                "model_path": f"/models/{request.served.id}",
+                "model_path": request.served.path,
                 "served_model_name": request.served.id,
                 "version": "0.6.4",
                 "dtype": "bfloat16",

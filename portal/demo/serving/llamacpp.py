@@ -98,7 +98,7 @@ class LlamaCpp(Stack):
                 },
                 "total_slots": SLOTS,
                 "model_alias": served.id,
-                "model_path": f"/models/{served.id}-{served.version}-Q4_K_M.gguf",
+                "model_path": f"{served.path}-Q4_K_M.gguf",
                 "modalities": {"vision": False, "audio": False},
                 "endpoint_slots": True,
                 "endpoint_props": False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from typing import ClassVar
 
 from portal.demo.serving.base import (
@@ -14,6 +13,7 @@ from portal.demo.serving.base import (
     Route,
     Served,
     Stack,
+    digest_of,
     json_reply,
     openai_error,
     text_reply,
@@ -43,7 +43,7 @@ class OllamaModel(Served):
             "parameter_size": "8.0B",
             "quantization_level": "Q4_K_M",
         }
-        digest = f"{zlib.crc32(f'{self.id}:{self.version}'.encode()):08x}" * 8
+        digest = digest_of(self.slug, self.version)
         return {"name": self.tag, "model": self.tag, "size": 4_920_753_328, "digest": digest, "details": details}
 
 

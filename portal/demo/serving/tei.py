@@ -9,7 +9,17 @@ import time
 import zlib
 from typing import Any, ClassVar
 
-from portal.demo.serving.base import Refused, Reply, Request, Route, Served, Stack, count_tokens, json_reply
+from portal.demo.serving.base import (
+    Refused,
+    Reply,
+    Request,
+    Route,
+    Served,
+    Stack,
+    count_tokens,
+    json_reply,
+    revision_of,
+)
 from portal.demo.serving.meters import Histogram, Meter, Metric, exposition, stable
 
 MAX_INPUT = 8_192
@@ -83,7 +93,7 @@ class Model(Served):
 
 class TEI(Stack):
     name = "embedding"
-    guarded = ("/v1/", "/embed", "/info", "/tokenize", "/rerank")
+    guarded = ("/v1/", "/embed", "/info", "/tokenize", "/rerank", "/metrics")
 
     def make(self, slug: str, version: str) -> Model:
         return Model(slug, version)
@@ -96,7 +106,7 @@ class TEI(Stack):
         return json_reply(
             {
                 "model_id": served.id,
-                "model_sha": f"{zlib.crc32(served.version.encode()):08x}" * 5,
+                "model_sha": revision_of(served.slug, served.version),
                 "model_dtype": "float16",
                 "model_type": {"embedding": {"pooling": "cls"}},
                 "max_concurrent_requests": 512,

@@ -28,8 +28,8 @@ class VLLM(Stack):
     name = "vllm"
     context: ClassVar[int] = CONTEXT
     pace: ClassVar[Pace] = Pace()
-    # vLLM's own key guards /v1 alone; these stand behind a gateway that guards helper routes too.
-    guarded = ("/v1/", "/tokenize", "/detokenize")
+    # vLLM's own key guards /v1 alone; these stand behind a gateway that lets nothing else but health through.
+    guarded = ("/v1/", "/tokenize", "/detokenize", "/metrics", "/load")
 
     def make(self, slug: str, version: str) -> Model:
         return Model(slug, version, slow=self.pace.first > 1)
@@ -64,7 +64,7 @@ class VLLM(Stack):
             "object": "model",
             "created": int(STARTED),
             "owned_by": "vllm",
-            "root": f"/models/{served.id}/{served.version}",
+            "root": served.path,
             "parent": None,
             "max_model_len": self.context,
             "permission": [permission],

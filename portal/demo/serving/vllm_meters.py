@@ -42,7 +42,7 @@ ITERATION: tuple[float, ...] = (
 # Upper bound of a bucket → share of the earlier requests.
 # The 95th percentile of the first token lies in 0.25–0.5 s; of the slow server in 1–2.5 s.
 QUICK = {0.1: 0.3, 0.25: 0.52, 0.5: 0.17, 0.75: 0.01}
-SLOW = {0.25: 0.14, 0.5: 0.34, 0.75: 0.3, 1.0: 0.12, 2.5: 0.1}
+SLOW = {0.1: 0.08, 0.25: 0.46, 0.5: 0.2, 0.75: 0.09, 1.0: 0.05, 2.5: 0.12}
 Shares = dict[float, float]
 # name → help, bounds, samples per request, shares
 HISTOGRAMS: dict[str, tuple[str, tuple[float, ...], int, Shares]] = {
