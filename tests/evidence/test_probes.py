@@ -1,0 +1,673 @@
+"""Probes at a real server on loopback, whose answers are recorded shapes, each labelled with what it was read from."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checklists.evidence.probes import PROBES, Judgement, Target, Visit
+from tests.evidence.loopback import Request, Server, loopback_client, routes, serving
+
+KEY = "open-sesame-42"
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+def buckets(name: str, counts: dict[str, int]) -> str:
+    lines = [f'{name}_bucket{{le="{bound}",model_name="m"}} {count}' for bound, count in counts.items()]
+    total = list(counts.values())[-1]
+    return "\n".join([f"# TYPE {name} histogram", *lines, f'{name}_count{{model_name="m"}} {total}', f'{name}_sum{{model_name="m"}} 1'])
+
+
+def vllm_page(tokens: int = 100) -> str:
+    """Names and buckets of vLLM 0.11 (V1), read from its sources."""
+    return "\n".join(
+        [
+            buckets("vllm:time_to_first_token_seconds", {"0.1": 0, "0.25": 50, "0.5": 96, "1.0": 100, "+Inf": 100}),
+            buckets("vllm:e2e_request_latency_seconds", {"1.0": 10, "2.5": 12, "+Inf": 12}),
+            buckets("vllm:request_queue_time_seconds", {"0.3": 100, "+Inf": 100}),
+            buckets("vllm:request_prefill_time_seconds", {"0.3": 0, "+Inf": 0}),
+            f'# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total{{model_name="m"}} {tokens}',
+            '# TYPE vllm:prompt_tokens_total counter\nvllm:prompt_tokens_total{model_name="m"} 50',
+            '# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc{model_name="m"} 0.2',
+            '# TYPE vllm:prefix_cache_hits_total counter\nvllm:prefix_cache_hits_total{model_name="m"} 7\n',
+        ]
+    )
+
+
+# vLLM 0.11, from its sources: a base model and a LoRA adapter on it.
+VLLM = {
+    "/v1/models": {
+        "object": "list",
+        "data": [
+            {"id": "chat", "object": "model", "owned_by": "vllm", "root": MODEL, "parent": None, "max_model_len": 32768},
+            {"id": "support", "object": "model", "owned_by": "vllm", "root": "/lora/support", "parent": "chat"},
+        ],
+    },
+    "/version": {"version": "0.11.0"},
+    "/health": b"",
+    "/metrics": vllm_page(),
+}
+# llama-server (llama.cpp b6900), as seen running with -c 512 -np 2: each slot serves 256.
+LLAMACPP = {
+    "/v1/models": {
+        "data": [{"id": "tiny.gguf", "owned_by": "llamacpp", "meta": {"n_ctx": 512, "n_ctx_train": 2048, "n_params": 1000}}]
+    },
+    "/props": {"total_slots": 2, "model_path": "/models/tiny.gguf", "build_info": "b6900", "default_generation_settings": {"n_ctx": 256}},
+    "/health": {"status": "ok"},
+    "/metrics": "# TYPE llamacpp:tokens_predicted_total counter\nllamacpp:tokens_predicted_total 12\n",
+}
+# Ollama 0.13, from its sources.
+OLLAMA = {
+    "/api/version": {"version": "0.13.0"},
+    "/api/tags": {"models": [{"name": "llama3.1:latest", "digest": "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e", "details": {"quantization_level": "Q4_K_M"}}]},
+    "/api/ps": {"models": [{"name": "llama3.1:latest", "size_vram": 6, "context_length": 4096}]},
+    "/v1/models": {"object": "list", "data": [{"id": "llama3.1:latest", "owned_by": "library"}]},
+}  # fmt: skip
+# Text Generation Inference 3.3 and Text Embeddings Inference 1.8, from their sources.
+TGI = {
+    "/info": {"model_id": MODEL, "model_sha": "0e9e39f249a16976918f6564b8830bc894c89659", "max_input_tokens": 4095,
+              "max_total_tokens": 4096, "max_concurrent_requests": 128, "version": "3.3.4"},
+    "/health": b"",
+    "/metrics": buckets("tgi_request_duration", {"0.5": 30, "1": 40, "+Inf": 40}) + "\n# TYPE tgi_queue_size gauge\ntgi_queue_size 0\n",
+}  # fmt: skip
+TEI = {
+    "/info": {"model_id": "BAAI/bge-small-en", "model_sha": "", "model_dtype": "float16", "max_input_length": 512,
+              "max_batch_tokens": 16384, "max_concurrent_requests": 512, "auto_truncate": True, "version": "1.8.0"},
+    "/health": b"",
+}  # fmt: skip
+# SGLang 0.5, from its sources.
+SGLANG = {
+    "/v1/models": {"data": [{"id": "qwen", "owned_by": "sglang", "root": "qwen", "max_model_len": 40960}]},
+    "/model_info": {"model_path": "Qwen/Qwen3-8B"},
+    "/server_info": {"context_length": None, "max_running_requests": 256},
+    "/ready": b"\n",
+}
+# LiteLLM proxy 1.8x, from its sources: the list of models shows aliases only.
+LITELLM = {
+    "/health/liveliness": '"I\'m alive!"',
+    "/v1/models": {"data": [{"id": "gpt-house", "owned_by": "openai"}]},
+    "/v1/model/info": {"data": [{"model_name": "gpt-house", "litellm_params": {"model": f"hosted_vllm/{MODEL}"}}]},
+}
+
+
+def observe(probe: str, server: Server, **target: Any) -> dict[str, Any]:
+    visit = Visit(Target(name="main", url=target.pop("url", server.url), **target), loopback_client(timeout_s=2.0))
+    observation = visit.clean(PROBES[probe].observe(visit))
+    return dict(json.loads(json.dumps(observation, allow_nan=False)))
+
+
+def judge(probe: str, item: str | None, claims: dict[str, Any], observation: dict[str, Any]) -> Judgement:
+    return PROBES[probe].judge(item, claims, observation)
+
+
+# Finding out the stack
+
+
+@pytest.mark.parametrize(
+    ("table", "stack"),
+    [(VLLM, "vllm"), (LLAMACPP, "llamacpp"), (OLLAMA, "ollama"), (TGI, "tgi"), (TEI, "tei"), (SGLANG, "sglang"), (LITELLM, "litellm"),
+     ({"/v1/models": {"data": [{"id": "x", "owned_by": "me"}]}}, "openai"), ({"/system_stats": {"system": {}, "devices": []}}, "comfyui"),
+     ({"/v2": {"name": "triton", "extensions": []}}, "kserve")],
+)  # fmt: skip
+def test_a_stack_is_found_out_from_its_answers(table: dict[str, Any], stack: str) -> None:
+    with serving(routes(table)) as server:
+        visit = Visit(Target("main", server.url), loopback_client())
+        assert visit.stack().key == stack
+
+
+def test_a_proxy_is_never_asked_for_the_health_that_calls_its_models() -> None:
+    with serving(routes(LITELLM, key=KEY, open_paths=("/health/liveliness",))) as server:
+        observation = observe("endpoint.health", server, headers={"Authorization": f"Bearer {KEY}"})
+        assert observation["path"] == "/health/liveliness"
+        assert "GET /health" not in server.asked()
+
+
+def test_a_stack_whose_health_route_generates_is_asked_elsewhere() -> None:
+    with serving(routes(SGLANG)) as server:
+        assert observe("endpoint.health", server)["path"] == "/ready"
+        assert "GET /health" not in server.asked()
+
+
+@pytest.mark.parametrize("pasted", ["", "/", "/v1", "/v1/", "/v1/chat/completions", "/v1/models"])
+def test_a_pasted_address_is_cut_back_to_the_server(pasted: str) -> None:
+    assert Target("main", f"https://h:8000/team{pasted}").base == "https://h:8000/team"
+
+
+# Health
+
+
+def test_a_server_that_says_ready_is_reachable_but_its_warm_up_stays_unproven() -> None:
+    with serving(routes(VLLM)) as server:
+        observation = observe("endpoint.health", server)
+    assert judge("endpoint.health", None, {}, observation).verdict == "verified"
+    about_warmup = judge("endpoint.health", "reliability.warmup-validated", {"method": "waited"}, observation)
+    assert about_warmup.verdict == "inconclusive"
+    assert "restart" in about_warmup.reason
+
+
+@pytest.mark.parametrize("status", [503, 500, 401, 403, 429])
+def test_a_server_that_is_not_ready_is_inconclusive(status: int) -> None:
+    def handle(request: Request) -> None:
+        request.reply(status if request.path == "/health" else 404)
+
+    with serving(handle) as server:
+        observation = observe("endpoint.health", server, stack="vllm")
+    verdict = judge("endpoint.health", None, {}, observation)
+    assert verdict.verdict == "inconclusive"
+    assert str(status) in verdict.reason
+
+
+# Nobody there: every probe, every item
+
+
+def test_an_endpoint_that_is_down_makes_everything_inconclusive_with_a_reason() -> None:
+    with serving(lambda request: None) as server:
+        pass
+    claims = {"model_id": MODEL, "scheme": "api_key", "phase": "first_token", "p95_ms": 500, "max_input": 10, "unit": "tokens",
+              "phases": ["queue"], "metric_names": "x", "metric_name": "y", "inputs": ["text"], "outputs": ["text"],
+              "dashboard_url": "https://x", "max_concurrency": 4, "method": "x"}  # fmt: skip
+    for probe in PROBES.values():
+        observation = observe(probe.key, server, may_generate=True)
+        for item in probe.speaks_to(observation):
+            judgement = probe.judge(item, claims, observation)
+            assert judgement.verdict == "inconclusive", (probe.key, item)
+            assert judgement.reason.endswith("."), (probe.key, item)
+
+
+# Identity
+
+
+def name(table: dict[str, Any], **claims: str) -> Judgement:
+    with serving(routes(table)) as server:
+        return judge("model.identity", "identity.name-version", claims, observe("model.identity", server))
+
+
+def test_the_root_that_is_served_verifies_the_claimed_model() -> None:
+    judgement = name(VLLM, model_id=MODEL.lower(), version="3.1")
+    assert judgement.verdict == "verified"
+    assert "under the name chat" in judgement.reason
+
+
+def test_an_alias_proves_little() -> None:
+    judgement = name(VLLM, model_id="chat")
+    assert judgement.verdict == "inconclusive"
+    assert "alias" in judgement.reason
+
+
+def test_another_model_contradicts() -> None:
+    judgement = name(VLLM, model_id="mistralai/Mistral-7B-v0.3")
+    assert (judgement.verdict, judgement.claimed) == ("contradicted", "mistralai/Mistral-7B-v0.3")
+    assert "chat" in judgement.observed
+
+
+def test_a_revision_is_compared_where_the_server_gives_one() -> None:
+    assert name(TGI, model_id=MODEL, revision="0e9e39f").verdict == "verified"
+    assert name(TGI, model_id=MODEL, revision="1111111111111111111111111111111111111111").verdict == "contradicted"
+    by_name = name(TGI, model_id=MODEL, revision="main")
+    assert by_name.verdict == "verified"
+    assert "revision is not served" in by_name.reason
+
+
+def test_a_digest_is_compared_where_the_server_gives_one() -> None:
+    digest = OLLAMA["/api/tags"]["models"][0]["digest"]  # type: ignore[index]
+    assert name(OLLAMA, model_id="llama3.1", artifact_digest=f"sha256:{digest}").verdict == "verified"
+    assert name(OLLAMA, model_id="llama3.1", artifact_digest="sha256:" + "0" * 64).verdict == "contradicted"
+
+
+def test_a_file_served_under_its_path_is_the_file() -> None:
+    assert name(LLAMACPP, model_id="tiny.gguf").verdict == "verified"
+    assert name(LLAMACPP, model_id="tiny").verdict == "verified"
+
+
+def test_behind_a_proxy_the_alias_is_looked_through_or_weak() -> None:
+    assert name(LITELLM, model_id=MODEL).verdict == "verified"
+    closed = {path: answer for path, answer in LITELLM.items() if path != "/v1/model/info"}
+    assert name(closed, model_id="gpt-house").verdict == "inconclusive"
+
+
+def test_without_a_claim_the_served_names_are_told() -> None:
+    judgement = name(VLLM)
+    assert judgement.verdict == "inconclusive"
+    assert "chat" in judgement.reason
+
+
+def test_lineage_is_spoken_of_only_where_a_parent_is_served() -> None:
+    with serving(routes(VLLM)) as server:
+        served = observe("model.identity", server)
+    with serving(routes(LLAMACPP)) as server:
+        silent = observe("model.identity", server)
+    probe = PROBES["model.identity"]
+    assert "identity.lineage" in probe.speaks_to(served)
+    assert "identity.lineage" not in probe.speaks_to(silent)
+    assert probe.judge("identity.lineage", {"base_model": MODEL}, served).verdict == "verified"
+    assert probe.judge("identity.lineage", {"base_model": "other/model"}, served).verdict == "contradicted"
+    assert probe.judge("identity.lineage", {}, served).verdict == "inconclusive"
+
+
+# Limits
+
+
+def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: Any) -> Judgement:
+    with serving(routes(table)) as server:
+        return judge("model.limits", item, claims, observe("model.limits", server))
+
+
+def test_a_served_limit_verifies_or_contradicts_the_claim() -> None:
+    assert limit(VLLM, max_input=32768, unit="tokens").verdict == "verified"
+    judgement = limit(VLLM, max_input=131072, unit="tokens")
+    assert (judgement.verdict, judgement.claimed, judgement.observed, judgement.unit) == ("contradicted", "131072", "32768", "tokens")
+
+
+def test_a_split_context_serves_only_its_share() -> None:
+    judgement = limit(LLAMACPP, max_input=512, unit="tokens")
+    assert (judgement.verdict, judgement.observed) == ("contradicted", "256")
+    assert limit(LLAMACPP, max_input=256, unit="tokens").verdict == "verified"
+
+
+def test_other_units_and_missing_limits_are_inconclusive() -> None:
+    assert limit(VLLM, max_input=1024, unit="pixels").verdict == "inconclusive"
+    assert limit({"/v1/models": {"data": [{"id": "x"}]}}, max_input=1024, unit="tokens").verdict == "inconclusive"
+    assert limit(VLLM).verdict == "inconclusive"
+
+
+def test_declared_truncation_is_mentioned() -> None:
+    judgement = limit(TEI, max_input=512, unit="tokens")
+    assert judgement.verdict == "verified"
+    assert "cuts longer inputs" in judgement.reason
+
+
+def test_running_models_tell_the_served_context_of_ollama() -> None:
+    assert limit(OLLAMA, max_input=131072, unit="tokens").verdict == "contradicted"
+
+
+def test_runtime_constraints_must_be_equal() -> None:
+    item = "operations.runtime-constraints"
+    assert limit(TGI, item, max_concurrency=128, context_tokens=4096).verdict == "verified"
+    drift = limit(TGI, item, max_concurrency=256, context_tokens=4096)
+    assert drift.verdict == "contradicted"
+    assert "claimed 256, served 128" in drift.reason
+    assert "Not declared" in limit(VLLM, item, max_concurrency=8, context_tokens=32768).reason
+    assert limit(VLLM, item, max_concurrency=8).verdict == "inconclusive"
+
+
+# Access control
+
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+
+
+def access(handler: Any, scheme: str = "api_key", **target: Any) -> tuple[Judgement, dict[str, Any]]:
+    with serving(handler) as server:
+        observation = observe("access.control", server, stack="vllm", **target)
+    return judge("access.control", "security.access-control", {"scheme": scheme}, observation), observation
+
+
+def test_a_key_asked_for_everywhere_is_verified() -> None:
+    judgement, observation = access(routes(VLLM, key=KEY), headers=HEADERS)
+    assert judgement.verdict == "verified"
+    assert "a wrong key is refused; ours is accepted" in judgement.reason
+    assert KEY not in json.dumps(observation)
+
+
+def test_an_open_server_contradicts_a_claimed_key() -> None:
+    judgement, _ = access(routes(VLLM))
+    assert judgement.verdict == "contradicted"
+    assert "GET /v1/models" in judgement.reason
+
+
+def test_one_open_route_beside_a_guarded_one_contradicts() -> None:
+    table = {**VLLM, "POST /tokenize": {"tokens": []}}
+    judgement, _ = access(routes(table, key=KEY, open_paths=("/tokenize",)), headers=HEADERS)
+    assert judgement.verdict == "contradicted"
+    assert judgement.reason == "Answered without a key: POST /tokenize."
+
+
+def test_a_server_that_takes_any_key_contradicts() -> None:
+    def handle(request: Request) -> None:
+        request.reply(200 if request.headers.get("authorization") else 401)
+
+    judgement, _ = access(handle)
+    assert judgement.verdict == "contradicted"
+    assert "made-up key" in judgement.reason
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 500, 503, 302])
+def test_other_answers_are_neither_open_nor_closed(status: int) -> None:
+    judgement, _ = access(lambda request: request.reply(status, headers={"Location": "/sign-in"}))
+    assert judgement.verdict == "inconclusive"
+
+
+def test_our_own_key_being_refused_is_inconclusive() -> None:
+    judgement, _ = access(lambda request: request.reply(403), headers=HEADERS)
+    assert judgement.verdict == "inconclusive"
+    assert "Our own credentials" in judgement.reason
+
+
+def test_open_as_claimed_is_left_to_a_reviewer_and_closed_contradicts() -> None:
+    assert access(routes(VLLM), "none")[0].verdict == "inconclusive"
+    assert access(routes(VLLM, key=KEY), "none")[0].verdict == "contradicted"
+
+
+def test_client_certificates_are_not_claimed_on_plain_http() -> None:
+    assert access(routes(VLLM, key=KEY), "mtls")[0].verdict == "contradicted"
+    asked = {"routes": [{"route": "GET /v1/models", "none": "client_certificate"}], "https": True}
+    assert judge("access.control", "security.access-control", {"scheme": "mtls"}, asked).verdict == "verified"
+
+
+def test_the_key_is_sent_with_one_request_only_and_a_wrong_one_once() -> None:
+    with serving(routes(VLLM, key=KEY)) as server:
+        observe("access.control", server, stack="vllm", headers=HEADERS)
+        sent = [request.headers.get("authorization") for request in server.seen]
+    assert sent.count(f"Bearer {KEY}") == 1
+    assert len([value for value in sent if value and KEY not in value]) == 1
+
+
+def test_credentials_do_not_go_to_a_metrics_page_elsewhere() -> None:
+    with serving(routes(VLLM)) as metrics, serving(routes(VLLM, key=KEY)) as server:
+        observation = observe("metrics.present", server, stack="vllm", headers=HEADERS, metrics_url=metrics.url + "/metrics")
+        assert observation["stack"] == "vllm"
+        assert "authorization" not in metrics.seen[0].headers
+        assert server.seen == []
+
+
+# Metrics
+
+
+def present(item: str, table: dict[str, Any] = VLLM, **claims: Any) -> Judgement:
+    with serving(routes(table)) as server:
+        return judge("metrics.present", item, claims, observe("metrics.present", server))
+
+
+def test_phases_with_samples_are_verified_missing_ones_contradicted_empty_ones_open() -> None:
+    item = "observability.latency-breakdown"
+    assert present(item, phases=["queue", "first_token", "end_to_end"]).verdict == "verified"
+    missing = present(item, phases=["queue", "decode"])
+    assert missing.verdict == "contradicted"
+    assert "decode" in missing.reason
+    assert present(item, phases=["queue", "prefill"]).verdict == "inconclusive"
+    assert present(item).verdict == "inconclusive"
+    assert present(item, TGI, phases=["first_token"]).verdict == "contradicted"
+
+
+def test_claimed_cache_series_are_there_or_not() -> None:
+    item = "observability.cache"
+    assert present(item, metric_names="vllm:kv_cache_usage_perc, vllm:prefix_cache_hits_total").verdict == "verified"
+    assert present(item, metric_names="vllm:gpu_cache_usage_perc").verdict == "contradicted"
+    assert present(item, metric_names="").verdict == "inconclusive"
+
+
+def test_a_counter_that_is_only_there_is_not_yet_verified() -> None:
+    item = "observability.throughput"
+    assert present(item, metric_name="vllm:generation_tokens_total").verdict == "inconclusive"
+    assert present(item, metric_name="vllm:tokens_made").verdict == "contradicted"
+
+
+def test_gpu_series_are_verified_and_their_absence_is_inconclusive() -> None:
+    item = "observability.gpu"
+    page = {**VLLM, "/metrics": vllm_page() + 'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 80\n'}
+    assert present(item, page, dashboard_url="https://grafana.example/d/1").verdict == "verified"
+    assert present(item, dashboard_url="https://grafana.example/d/1").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("answer", [None, "<html>nothing</html>", {"json": True}, ""])
+def test_a_page_that_is_none_is_inconclusive(answer: Any) -> None:
+    for item in PROBES["metrics.present"].items:
+        judgement = present(item, {**VLLM, "/metrics": answer}, phases=["queue"], metric_names="a", metric_name="b", dashboard_url="c")
+        assert judgement.verdict == "inconclusive"
+        assert judgement.reason
+
+
+def latency(**claims: Any) -> Judgement:
+    with serving(routes(VLLM)) as server:
+        return judge("metrics.latency", "performance.latency-targets", claims, observe("metrics.latency", server))
+
+
+def test_a_goal_at_or_above_the_end_of_the_bucket_is_verified() -> None:
+    judgement = latency(phase="first_token", p95_ms=500, p50_ms=250)
+    assert (judgement.verdict, judgement.unit, judgement.samples) == ("verified", "ms", 100)
+    assert "100 samples" in judgement.reason
+
+
+def test_a_goal_at_or_below_the_beginning_of_the_bucket_is_contradicted() -> None:
+    judgement = latency(phase="first_token", p95_ms=250)
+    assert judgement.verdict == "contradicted"
+    assert judgement.observed == "p95 between 250 and 500"
+
+
+def test_a_goal_inside_the_bucket_is_inconclusive_because_nothing_is_interpolated() -> None:
+    judgement = latency(phase="first_token", p95_ms=400)
+    assert judgement.verdict == "inconclusive"
+    assert "too coarse" in judgement.reason
+
+
+def test_one_missed_goal_contradicts_whatever_the_other_says() -> None:
+    assert latency(phase="first_token", p50_ms=100, p95_ms=1000).verdict == "contradicted"
+
+
+def test_few_samples_missing_histograms_and_missing_goals_are_inconclusive() -> None:
+    few = latency(phase="end_to_end", p95_ms=9000)
+    assert few.verdict == "inconclusive"
+    assert "Only 12 samples" in few.reason
+    assert latency(phase="per_output_token", p95_ms=50).verdict == "inconclusive"
+    assert latency(phase="first_token").verdict == "inconclusive"
+    assert latency(p95_ms=100).verdict == "inconclusive"
+
+
+# TLS and headers
+
+
+def test_plain_http_on_a_private_network_is_inconclusive() -> None:
+    with serving(routes(VLLM)) as server:
+        observation = observe("tls.headers", server)
+    judgement = judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation)
+    assert judgement.verdict == "inconclusive"
+    assert "Plain http" in judgement.reason
+
+
+def test_a_reflected_origin_with_credentials_is_contradicted() -> None:
+    def handle(request: Request) -> None:
+        origin = request.headers.get("origin", "")
+        request.reply(200, {}, {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"})
+
+    with serving(handle) as server:
+        observation = observe("tls.headers", server, stack="vllm")
+    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == "contradicted"
+
+
+def test_any_origin_without_credentials_is_no_contradiction() -> None:
+    with serving(lambda request: request.reply(200, {}, {"Access-Control-Allow-Origin": "*"})) as server:
+        observation = observe("tls.headers", server, stack="vllm")
+    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == "inconclusive"
+
+
+GOOD_TLS = {"https": True, "status": 200, "public": True, "expires_at": "2027-01-01T00:00:00+00:00", "hsts": True, "nosniff": True}
+
+
+def test_good_tls_never_verifies_who_may_call() -> None:
+    assert judge("tls.headers", None, {}, GOOD_TLS).verdict == "verified"
+    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, GOOD_TLS).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("code", "verdict"), [("expired", "contradicted"), ("wrong_host", "contradicted"), ("unknown_issuer", "inconclusive")])
+def test_a_broken_certificate_contradicts_and_an_unknown_issuer_does_not(code: str, verdict: str) -> None:
+    observation = {"https": True, "error": "tls", "code": code, "why": "The certificate is bad."}
+    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == verdict
+
+
+def test_keys_over_plain_http_on_the_internet_are_contradicted() -> None:
+    observation = {"https": False, "public": True, "status": 401}
+    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == "contradicted"
+
+
+# One small generation
+
+
+def event(data: Any) -> bytes:
+    return b"data: " + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n\n"
+
+
+def chunk(**delta: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta}]}
+
+
+class Generator:
+    """vLLM-shaped streaming: a role chunk and an empty one first, content later, usage at the end."""
+
+    def __init__(self, *, counts: bool = True, done: bool = True, reasoning: bool = False, knows_options: bool = True) -> None:
+        self.tokens = 100
+        self.counts, self.done, self.reasoning, self.knows_options = counts, done, reasoning, knows_options
+        self.handle = routes({**VLLM, "/metrics": self.metrics, "POST /v1/chat/completions": self.chat}, key=KEY)
+
+    def metrics(self, request: Request) -> None:
+        request.reply(200, vllm_page(self.tokens))
+
+    def chat(self, request: Request) -> None:
+        if not self.knows_options and "stream_options" in request.json():
+            return request.reply(400, {"error": "extra fields not permitted"})
+        request.raw.send_response(200)
+        request.raw.send_header("Content-Type", "text/event-stream")
+        request.raw.end_headers()
+        out = request.raw.wfile
+        out.write(event(chunk(role="assistant", content="")) + event(chunk(content="")))
+        out.flush()
+        time.sleep(0.2)
+        for word in ("read", "y"):
+            out.write(event(chunk(reasoning_content=word) if self.reasoning else chunk(content=word)))
+            out.flush()
+            time.sleep(0.05)
+        if self.knows_options:
+            out.write(event({"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}))
+        if self.done:
+            out.write(event(b"[DONE]"))
+        if self.counts:
+            self.tokens += 3
+        return None
+
+
+def generate(generator: Generator, **target: Any) -> tuple[dict[str, Any], Server]:
+    with serving(generator.handle) as server:
+        options = {"headers": HEADERS, "may_generate": True, "model_hint": MODEL, **target}
+        return observe("generation.small", server, **options), server
+
+
+def test_the_time_to_first_token_is_that_of_the_first_content_and_not_of_the_role_chunk() -> None:
+    observation, server = generate(Generator())
+    assert 190 <= observation["first_token_ms"] < 1500
+    assert observation["completion_tokens"] == 3
+    asked = next(request for request in server.seen if request.method == "POST")
+    assert asked.json()["model"] == "chat"
+    assert asked.json()["max_tokens"] <= 16
+    timing = judge("generation.small", "performance.latency-targets", {"phase": "first_token", "p95_ms": 5000}, observation)
+    assert timing.verdict == "inconclusive"
+    assert "one request proves no percentile" in timing.reason
+    assert judge("generation.small", None, {}, observation).verdict == "verified"
+    assert KEY not in json.dumps(observation)
+
+
+def test_a_counter_that_our_request_moves_is_verified() -> None:
+    observation, _ = generate(Generator())
+    claims = {"metric_name": "vllm:generation_tokens_total"}
+    judgement = judge("generation.small", "observability.throughput", claims, observation)
+    assert (judgement.verdict, judgement.observed) == ("verified", "+3")
+
+
+def test_a_counter_that_stands_still_is_contradicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checklists.evidence.probes.generation.SCRAPE_PAUSES", (0.0, 0.05))
+    observation, _ = generate(Generator(counts=False))
+    claims = {"metric_name": "vllm:generation_tokens_total"}
+    assert judge("generation.small", "observability.throughput", claims, observation).verdict == "contradicted"
+
+
+def test_a_stream_without_an_end_mark_or_usage_is_read_all_the_same() -> None:
+    observation, _ = generate(Generator(done=False, knows_options=False))
+    assert observation["done_sent"] is False
+    assert observation["completion_tokens"] is None
+    assert "per_output_token_ms" not in observation
+    timing = judge("generation.small", "performance.latency-targets", {"phase": "per_output_token", "p95_ms": 50}, observation)
+    assert timing.verdict == "inconclusive"
+    assert "not counted by the server" in timing.reason
+
+
+def test_reasoning_is_not_taken_for_the_first_content() -> None:
+    observation, _ = generate(Generator(reasoning=True))
+    assert "first_token_ms" not in observation
+    assert observation["first_reasoning_ms"] > 0
+
+
+def test_text_in_and_out_is_verified_and_what_was_not_tried_is_not() -> None:
+    observation, _ = generate(Generator())
+    item = "identity.modalities"
+    assert judge("generation.small", item, {"inputs": ["text"], "outputs": ["text"]}, observation).verdict == "verified"
+    more = judge("generation.small", item, {"inputs": ["text", "image"], "outputs": ["text"]}, observation)
+    assert more.verdict == "inconclusive"
+    assert "image" in more.reason
+
+
+def test_nothing_is_generated_where_the_owner_has_not_allowed_it() -> None:
+    observation, server = generate(Generator(), may_generate=False)
+    assert server.seen == []
+    assert judge("generation.small", None, {}, observation).verdict == "inconclusive"
+
+
+def test_an_embedding_model_is_asked_for_one_embedding() -> None:
+    table = {"/v1/models": {"data": [{"id": "bge", "owned_by": "vllm"}]}, "POST /v1/embeddings": {"data": [{"embedding": [0.1, 0.2]}]}}
+    with serving(routes(table)) as server:
+        observation = observe("generation.small", server, may_generate=True, family="embedding")
+    assert observation["dimensions"] == 2
+    claims = {"inputs": ["text"], "outputs": ["embedding"]}
+    assert judge("generation.small", "identity.modalities", claims, observation).verdict == "verified"
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_a_refused_generation_is_inconclusive(status: int) -> None:
+    table = {**VLLM, "POST /v1/chat/completions": lambda request: request.reply(status)}
+    with serving(routes(table)) as server:
+        observation = observe("generation.small", server, may_generate=True)
+    for item in PROBES["generation.small"].speaks_to(observation):
+        assert judge("generation.small", item, {"metric_name": "x"}, observation).verdict == "inconclusive"
+
+
+# Whatever a server or a person writes
+
+wild = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("models limits routes histograms meanings counters names gpu where stack status path error why has_key https https public "
+          "cors_origin cors_credentials expires_at kind first_token_ms total_ms rose known tried code truncates").split()  # fmt: skip
+CLAIMS = ("model_id revision artifact_digest base_model max_input unit scheme phase p50_ms p95_ms phases metric_names metric_name "
+          "dashboard_url inputs outputs max_concurrency max_batched_tokens context_tokens").split()  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), wild), st.dictionaries(st.sampled_from(CLAIMS), wild))
+def test_no_claim_and_no_observation_makes_a_judge_raise(observation: dict[str, Any], claims: dict[str, Any]) -> None:
+    for probe in PROBES.values():
+        for item in probe.speaks_to(observation):
+            judgement = probe.judge(item, claims, observation)
+            assert judgement.verdict in ("verified", "contradicted", "inconclusive")
+            assert isinstance(judgement.reason, str)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[], [1, 2], "text", None, {"data": {}}, {"data": [1, None, "x", []]}, {"data": [{"id": 5, "meta": [], "max_model_len": "many"}]},
+     {"data": [{"id": ["a"]}]}, {"models": "x"}, {"error": {"message": "no"}}, b"", b"\n", b"{", b"[" * 5000],
+)  # fmt: skip
+@pytest.mark.parametrize("stack", ["auto", "ollama", "tgi", "llamacpp", "litellm", "sglang", "comfyui", "kserve"])
+def test_strange_answers_never_make_a_probe_raise(answer: Any, stack: str) -> None:
+    with serving(lambda request: request.reply(200, answer)) as server:
+        for key in ("endpoint.health", "model.identity", "model.limits", "metrics.present"):
+            observation = observe(key, server, stack=stack)
+            for item in PROBES[key].speaks_to(observation):
+                judgement = judge(key, item, {"model_id": MODEL, "max_input": 5, "unit": "tokens"}, observation)
+                assert judgement.verdict in ("verified", "inconclusive", "contradicted")
+
+
+def test_every_probe_declares_what_it_sends_and_whether_it_generates() -> None:
+    assert all(probe.sends and probe.title and probe.items for probe in PROBES.values())
+    assert [probe.key for probe in PROBES.values() if probe.generates] == ["generation.small"]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import base64
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checklists.evidence.redaction import MASK, redact, redact_bytes, secrets_of
+
+
+def test_header_values_and_the_token_behind_the_scheme_are_secrets() -> None:
+    assert {"Bearer open-sesame", "open-sesame"} <= secrets_of({"Authorization": "Bearer open-sesame"})
+
+
+def test_basic_credentials_are_secret_in_plain_too() -> None:
+    value = "Basic " + base64.b64encode(b"alice:wonderland").decode()
+    assert {"alice:wonderland", "wonderland"} <= secrets_of({"Authorization": value})
+
+
+def test_secrets_go_from_texts_keys_and_deep_places() -> None:
+    dirty = {"open-sesame": [{"why": "token open-sesame refused"}], "n": 3, "ok": True, "none": None}
+    assert redact(dirty, {"open-sesame"}) == {MASK: [{"why": f"token {MASK} refused"}], "n": 3, "ok": True, "none": None}
+
+
+def test_what_looks_like_a_token_goes_even_if_it_is_not_ours() -> None:
+    for text in (
+        "Authorization: Bearer abcdef123456",
+        "key sk-proj-1234567890abcdef",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcDEF123",
+        "hf_abcdefghijklmnop",
+        "nvapi-1234567890",
+    ):
+        assert MASK in redact(text)
+    assert redact("Bearer of good news about task-forces") == "Bearer of good news about task-forces"
+
+
+def test_a_short_secret_does_not_eat_longer_words() -> None:
+    assert redact("production and prod", {"prod"}) == f"production and {MASK}"
+
+
+def test_bodies_lose_long_secrets() -> None:
+    assert redact_bytes(b'{"echo": "open-sesame"}', {"open-sesame"}) == f'{{"echo": "{MASK}"}}'.encode()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+)
+
+
+@given(json_values, st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=8, max_size=30))
+def test_no_long_secret_survives_anywhere(value: object, secret: str) -> None:
+    planted = {"a": value, secret: [f"x{secret}y", {"deep": secret}]}
+    assert secret not in json.dumps(redact(planted, {secret}), ensure_ascii=False)
