@@ -1,7 +1,8 @@
 """Becomes another program, after arranging that the program does not outlive its parent.
 
-Run as a file, by itself: ``python -I -S child.py PARENT SIGNAL USER PROGRAM [ARGUMENT…]``. PARENT is the process id that
-starts it, SIGNAL the number of the signal to receive when that parent is gone, USER the ``uid:gid`` to change to or ``-``.
+Run as a file, by itself: ``python -I -S child.py PARENT SIGNAL USER PROGRAM [ARGUMENT…]``. PARENT is the id of the
+process that starts it, SIGNAL the number of the signal to receive when that parent is gone, USER the ``uid:gid`` to
+change to, or ``-``.
 
 Imports nothing of the product: it is started for every child, also as a user who may not read the product's files.
 """
@@ -14,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(signal: int) -> None:
-    """Have the kernel send ``signal`` to this process when its parent ends, however it ends. Linux only; else nothing."""
+    """Have the kernel send ``signal`` to this process when its parent ends, however that happens. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
 

@@ -16,6 +16,7 @@ from portal.processes import Process, StartFailure
 
 PRODUCT = Path(__file__).resolve().parent.parent
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104  # compared with, not bound to
+CELERY = ("celery", "-q", "-A", "portal")
 AS_ROOT = "ignore:You're running the worker with superuser"  # whoever starts `up` as root has decided so
 
 
@@ -55,9 +56,10 @@ class Launch:
         return {**defaults, **os.environ, **servers, **fixed}
 
     def manage(self, name: str, *arguments: str, environment: Mapping[str, str]) -> Process:
-        """A management command; its output goes to the terminal. Without a pool, so that a missing database is noticed at once."""
-        alone = {**environment, "PREFLIGHT_DB_POOL": "0"}
-        return Process(name, [sys.executable, str(PRODUCT / "manage.py"), *arguments], environment=alone, directory=PRODUCT)
+        """A management command; its output goes to the terminal."""
+        alone = {**environment, "PREFLIGHT_DB_POOL": "0"}  # a pool would wait long for a database that is not there
+        command = [sys.executable, str(PRODUCT / "manage.py"), *arguments]
+        return Process(name, command, environment=alone, directory=PRODUCT)
 
     def web(self, environment: Mapping[str, str]) -> Process:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -71,23 +73,16 @@ class Launch:
             "--log-level": "warning",
         }
         arguments = [part for pair in options.items() for part in pair]
-        return self._module(
-            "Web server", "web", environment, "gunicorn", *arguments, "--preload", "--no-control-socket", "portal.wsgi", orphan=signal.SIGQUIT
-        )
+        command = ("gunicorn", *arguments, "--preload", "--no-control-socket", "portal.wsgi")
+        return self._module("Web server", "web", environment, *command, orphan=signal.SIGQUIT)
 
     def worker(self, environment: Mapping[str, str]) -> Process:
         # SIGQUIT gives running tasks a few seconds (CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT) and hands the others back.
-        return self._module(
-            "Task worker",
-            "worker",
-            environment,
-            *("celery", "-q", "-A", "portal", "worker", "-c", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"),
-            stop=signal.SIGQUIT,
-            orphan=signal.SIGKILL,
-        )
+        command = (*CELERY, "worker", "-c", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip")
+        return self._module("Task worker", "worker", environment, *command, stop=signal.SIGQUIT, orphan=signal.SIGKILL)
 
     def beat(self, environment: Mapping[str, str]) -> Process:
-        return self._module("Task clock", "beat", environment, "celery", "-q", "-A", "portal", "beat", "--loglevel", "WARNING")
+        return self._module("Task clock", "beat", environment, *CELERY, "beat", "--loglevel", "WARNING")
 
     def demo_servers(self, environment: Mapping[str, str]) -> Process:
         return self._module("Demo model servers", "demo-servers", environment, "portal.demo.servers")
@@ -141,8 +136,10 @@ def require_free_for_demo() -> None:
         for port in range(first, last + 1):
             require_free("127.0.0.1", port)
     except StartFailure as error:
-        message = f"The demo's model servers need the ports {first} to {last}, and one is taken; set PREFLIGHT_DEMO_BASE_PORT to others."
-        raise StartFailure(message) from error
+        raise StartFailure(
+            f"The demo's model servers need the ports {first} to {last}, and one is taken; "
+            "set PREFLIGHT_DEMO_BASE_PORT to the first of others."
+        ) from error
 
 
 def claim(data: Path) -> int:
@@ -153,5 +150,6 @@ def claim(data: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        raise StartFailure(f"Preflight already runs on {data}; stop it first, or set PREFLIGHT_DATA_DIR to another.") from error
+        message = f"Preflight already runs on {data}; stop it first, or set PREFLIGHT_DATA_DIR to another."
+        raise StartFailure(message) from error
     return lock

@@ -45,7 +45,7 @@ class Process:
         user = "{}:{}".format(*self.user) if self.user else "-"
         wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(int(self.orphan_signal)), user]
         with contextlib.ExitStack() as stack:
-            output = stack.enter_context(self._open_log()) if self.log else None
+            output = stack.enter_context(open_log(self.log)) if self.log else None
             self.popen = subprocess.Popen(
                 [*wrapper, *self.command],
                 stdin=subprocess.DEVNULL,
@@ -54,16 +54,8 @@ class Process:
                 env=self.environment,
                 cwd=self.directory,
                 pass_fds=self.descriptors,
-                process_group=0,  # Ctrl-C at the terminal reaches this process only, which then stops its children in order
+                process_group=0,  # Ctrl-C reaches this process only, which then stops its children in order
             )
-
-    def _open_log(self) -> BinaryIO:
-        """The log, to append to, readable by its owner only."""
-        assert self.log
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
-            self.log.replace(self.log.with_name(f"{self.log.name}.1"))
-        return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     @property
     def pid(self) -> int | None:
@@ -74,7 +66,8 @@ class Process:
 
     def wait(self) -> int:
         """Its exit code, once it ended."""
-        assert self.popen
+        if self.popen is None:
+            raise RuntimeError(f"{self.name} was not started.")
         return self.popen.wait()
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
@@ -116,3 +109,11 @@ class Process:
             return ""
         lines = self.log.read_text(errors="replace")[-8000:].strip().splitlines()[-count:]
         return "".join(f"\n    {line}" for line in ["Its last words:", *lines]) if lines else ""
+
+
+def open_log(log: Path) -> BinaryIO:
+    """A log to append to, readable by its owner only; a large one is put aside first."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.replace(log.with_name(f"{log.name}.1"))
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

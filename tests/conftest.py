@@ -1,4 +1,4 @@
-"""What every test may use: the cast, the checklist, a Celery worker, a browser; and the rule that no test leaves the machine."""
+"""What every test may use: the cast, the checklist, a Celery worker, a browser. No test leaves the machine."""
 
 from __future__ import annotations
 
@@ -18,16 +18,30 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 
+from portal.launch import AS_ROOT, CELERY
 from portal.processes import Process
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WITHOUT_BROWSER = "Chromium is not on PATH"
 
 
+# The rooms whose rules live in the database as much as in Python; `python -m tests` repeats their tests on SQLite.
+ROOMS = ("journal", "people", "catalog", "registry", "assessments", "evidence", "scorecards", "signoff", "notices")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        uses_it = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(item.fixturenames)  # type: ignore[attr-defined]
+        if uses_it and item.path.parent.name in ROOMS:
+            item.add_marker(pytest.mark.database)
+    skip_or_require_the_browser(items)
+
+
 # Chromium
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def skip_or_require_the_browser(items: list[pytest.Item]) -> None:
     browser_items = [item for item in items if item.get_closest_marker("browser")]
     if CHROMIUM or not browser_items:
         return
@@ -38,17 +52,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_BROWSER in str(report.longrepr)]
-    if skipped:
+    reports = terminalreporter.stats.get("skipped", [])
+    count = sum(WITHOUT_BROWSER in str(report.longrepr) for report in reports)
+    if count:
         terminalreporter.section("BROWSER TESTS WERE SKIPPED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(skipped)} browser tests did not run: {WITHOUT_BROWSER}. Install chromium and run again.")
+        terminalreporter.line(f"{count} browser tests did not run: {WITHOUT_BROWSER}. Install chromium and run again.")
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     """The system's Chromium, which asks nobody on the network for anything."""
-    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    return {"executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu", *quiet]}
+    switches = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    more = "disable-component-update disable-sync"
+    return {"executable_path": CHROMIUM, "args": [f"--{name}" for name in f"{switches} {more}".split()]}
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +106,7 @@ def _empty_cache() -> None:
 
 @pytest.fixture
 def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts real Celery workers on the test's database and broker: ``start_worker(concurrency=1)``; all end with the test."""
+    """Starts real Celery workers on the test's database and broker; all of them end with the test."""
     from django.db import connection
 
     from portal.celery import app
@@ -99,15 +115,16 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..
     workers: list[Process] = []
 
     def start(*, concurrency: int = 1, settings_module: str = "tests.settings") -> Process:
-        number = len(workers)
+        number, url = len(workers), database_url(connection)
         worker = Process(
             f"worker-{number}",
             [
-                *(sys.executable, "-m", "celery", "-A", "portal", "worker", "--hostname", f"worker-{number}@test"),
-                *("-c", str(concurrency), "--loglevel", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat"),
+                *(sys.executable, "-W", AS_ROOT, "-m", *CELERY, "worker", "--hostname", f"worker-{number}@test"),
+                *("-c", str(concurrency), "--loglevel", "INFO"),
+                *("--without-mingle", "--without-gossip", "--without-heartbeat"),
             ],
             log=tmp_path / f"worker-{number}.log",
-            environment={**os.environ, "DJANGO_SETTINGS_MODULE": settings_module, "DATABASE_URL": database_url(connection)},
+            environment={**os.environ, "DJANGO_SETTINGS_MODULE": settings_module, "DATABASE_URL": url},
             orphan_signal=signal.SIGKILL,
             stop_signal=signal.SIGQUIT,
         )
@@ -160,7 +177,8 @@ def person(username: str, *, roles: tuple[str, ...] = (), teams: dict[Any, str] 
     """A user with organisation roles and with a role in teams."""
     from checklists.people import services
 
-    user = services.create_user(username=username, password=PASSWORD, name=username.capitalize(), email=f"{username}@example.org")
+    email = f"{username}@example.org"
+    user = services.create_user(username=username, password=PASSWORD, name=username.capitalize(), email=email)
     for role in roles:
         services.set_role(user=user, role=role, granted=True)
     for team, role in (teams or {}).items():
@@ -245,8 +263,12 @@ def root(db: None) -> Any:
 
 
 @pytest.fixture
-def cast(alice: Any, bob: Any, carol: Any, mallory: Any, mo: Any, sam: Any, rita: Any, leo: Any, ada: Any, root: Any) -> Cast:
-    return Cast(alice=alice, bob=bob, carol=carol, mallory=mallory, mo=mo, sam=sam, rita=rita, leo=leo, ada=ada, root=root)
+def cast(
+    alice: Any, bob: Any, carol: Any, mallory: Any, mo: Any, sam: Any, rita: Any, leo: Any, ada: Any, root: Any
+) -> Cast:
+    return Cast(
+        alice=alice, bob=bob, carol=carol, mallory=mallory, mo=mo, sam=sam, rita=rita, leo=leo, ada=ada, root=root
+    )
 
 
 # The checklist

@@ -1,8 +1,8 @@
 """The real servers that the tests run on: the environment's, else the system's, else those from wheels.
 
-``tests.settings`` asks for them before anything else, so every way to start pytest has them. The process that asks first
-(pytest itself) starts what is missing and stops it when it ends; its children (xdist's workers, Celery workers, `manage.py`)
-find the addresses in the environment.
+``tests.settings`` asks for them before anything else, so every way to start pytest has them. The process that asks
+first (pytest itself) starts what is missing and stops it when it ends; its children (xdist's workers, Celery workers,
+`manage.py`) find the addresses in the environment.
 """
 
 import atexit
@@ -17,7 +17,7 @@ SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 
 
 def provide() -> Path:
-    """Put ``DATABASE_URL``, ``REDIS_URL`` and ``PREFLIGHT_DATA_DIR`` into the environment; returns the data directory.
+    """Put the addresses and ``PREFLIGHT_DATA_DIR`` into the environment; returns the data directory.
 
     ``PREFLIGHT_TEST_DB=sqlite`` uses SQLite. ``TEST_DATABASE_URL`` (or ``DATABASE_URL``) and ``REDIS_URL`` name servers of
     one's own; Redis databases 0 to 15 are emptied.

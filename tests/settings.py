@@ -8,9 +8,10 @@ directory = provide()
 os.environ["PREFLIGHT_HTTPS"] = "0"
 os.environ["PREFLIGHT_DB_POOL"] = "0"  # a pool would keep connections to a database about to be dropped
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright keeps an event loop in the thread that runs the tests
-for name in list(os.environ):  # what the person running the tests has set for their own installation is not for the tests
-    if name.startswith(("PREFLIGHT_OIDC", "PREFLIGHT_DEMO", "PREFLIGHT_DEBUG", "PREFLIGHT_ALLOWED", "PREFLIGHT_BASE", "EMAIL_URL")):
-        del os.environ[name]
+# What the person running the tests has set for their own installation is not for the tests.
+OTHERS = ("PREFLIGHT_OIDC", "PREFLIGHT_DEMO", "PREFLIGHT_DEBUG", "PREFLIGHT_ALLOWED", "PREFLIGHT_BASE", "EMAIL_URL")
+for name in [name for name in os.environ if name.startswith(OTHERS)]:
+    del os.environ[name]
 
 from portal.settings import *  # noqa: E402, F403  # after the environment is ready, and everything in it
 from portal.settings import DATABASES, REDIS_URL  # noqa: E402

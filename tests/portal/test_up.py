@@ -80,7 +80,9 @@ class Running:
 
     def children(self, words: str) -> list[int]:
         """Direct children whose command line holds these words."""
-        direct = [pid for pid in descendants(self.process.pid) if (facts := state(pid)) and facts[1] == self.process.pid]
+        direct = [
+            pid for pid in descendants(self.process.pid) if (facts := state(pid)) and facts[1] == self.process.pid
+        ]
         return [pid for pid in direct if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]
 
 

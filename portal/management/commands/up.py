@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from portal.launch import Launch, claim, require_free, require_free_for_demo
-from portal.processes import Process, StartFailure
+from portal.processes import StartFailure
 from portal.servers import free_port, start_postgres, start_valkey
 from portal.supervisor import Stopped, Supervisor, stopped_by_signals
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-        parser.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s); 0 takes a free one")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s); 0: a free one")
         parser.add_argument("--workers", type=int, default=2, help="web server processes (%(default)s)")
         parser.add_argument("--demo", action="store_true", help="with a demo organisation and one-click sign-in")
         parser.add_argument("--pg", action="store_true", help="with a PostgreSQL of its own in place of SQLite")
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         )
 
     def start_servers(self, launch: Launch, supervisor: Supervisor, *, pg: bool) -> tuple[dict[str, str], str]:
-        """The broker and the database that nobody provides: what the children need to know, and the database in words."""
+        """The broker and the database that nobody provides: their addresses, and the database in words."""
         addresses: dict[str, str] = {}
         if not os.environ.get("REDIS_URL"):
             broker = start_valkey(launch.data / "valkey")
@@ -95,7 +95,7 @@ class Command(BaseCommand):
         return addresses, "PostgreSQL"
 
     def prepare(self, launch: Launch, environment: dict[str, str]) -> None:
-        """Migrations, checklist, static files, demo. Raises ``StartFailure``, after the command has said what failed."""
+        """Migrations, checklist, static files, demo. Raises ``StartFailure`` after the command said what failed."""
         arguments = ["prepare", "--demo"] if launch.demo else ["prepare"]
         process = launch.manage("prepare", *arguments, environment=environment)
         process.start()
@@ -107,13 +107,23 @@ class Command(BaseCommand):
 
     def how_to_sign_in(self, launch: Launch, environment: dict[str, str]) -> str:
         if launch.demo:
-            return "choose a person on the sign-in page"
-        command: Process = launch.manage("setup_link", "setup_link", environment=environment)
-        answer = subprocess.run(command.command, env=environment, cwd=command.directory, capture_output=True, text=True, check=False)
+            from portal.demo.people import PASSWORD, PEOPLE
+
+            names = ", ".join(person.username for person in PEOPLE if person.username.startswith("demo-"))
+            return (
+                f"choose a person on the sign-in page, or\n            {names};\n            the password is {PASSWORD}"
+            )
+        command = launch.manage("setup_link", "setup_link", environment=environment)
+        answer = subprocess.run(
+            command.command, env=command.environment, cwd=command.directory, capture_output=True, text=True, check=False
+        )
         if answer.returncode != 0:
-            raise StartFailure(f"The link for the first administrator could not be made: {answer.stderr.strip()[-500:]}")
+            reason = answer.stderr.strip()[-500:]
+            raise StartFailure(f"The link for the first administrator could not be made: {reason}")
         link = answer.stdout.strip()
-        return f"{link}\n            creates the first administrator; it works once, for one day" if "://" in link else "with your account"
+        if "://" not in link:
+            return "with your account"
+        return f"{link}\n            creates the first administrator; it works once, for one day"
 
 
 def answers(url: str) -> bool:
