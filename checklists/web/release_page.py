@@ -38,7 +38,7 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     (``scorecards.cards.Card``), ``submission`` (the latest) and its ``standing``, both None before the first;
     ``chips`` (role and where its signature stands), ``gate`` (``GateDecision``), ``tabs``, ``can`` (name → bool); and
     what was read on the way: ``answers`` (with people and ``comment_count``), ``findings`` (the current ones, without
-    ``observation`` and ``detail``), ``waivers`` (all that were not declined or revoked) and ``endpoints``.
+    ``detail``, and without ``observation`` on tabs that do not show it), ``waivers`` (all that were not declined or revoked) and ``endpoints``.
     """
     release = release_or_404(request, slug, version)
     now = timezone.now()
@@ -48,7 +48,7 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     findings = list(
         Finding.objects.filter(release=release, current=True)
         .select_related("endpoint")
-        .defer("observation", "detail")
+        .defer("detail", *([] if tab in ("checklist", "evidence") else ["observation"]))
         .order_by("item_key", "-measured_at")
     )
     waivers = list(

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+
+from checklists.registry.models import Endpoint, Stack
+from checklists.registry.services import KEPT
+
+BLANK_ROWS = 3
+MAX_ROWS = 23
+
+
+@dataclass
+class HeaderRow:
+    """One row of the header table. A stored value never reaches the page: it can be kept, replaced or removed."""
+
+    index: int
+    name: str = ""
+    stored: bool = False
+    remove: bool = False
+
+
+class EndpointForm(forms.Form):
+    """An endpoint with its secret headers, as rows ``header_name_N``, ``header_value_N``, ``header_remove_N``."""
+
+    name = forms.CharField(max_length=80, help_text="Such as eu-1.")
+    url = forms.CharField(
+        label="Address",
+        max_length=500,
+        widget=forms.TextInput(attrs={"inputmode": "url", "placeholder": "https://", "spellcheck": "false"}),
+        help_text="Where the model answers, without user name or password.",
+    )
+    stack = forms.ChoiceField(label="Serving stack", choices=Stack.choices, help_text="“Find out” asks the server.")
+    metrics_url = forms.CharField(
+        label="Metrics address",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"inputmode": "url", "spellcheck": "false"}),
+        help_text="If left empty, /metrics beside the address is tried.",
+    )
+    prometheus_url = forms.CharField(
+        label="Prometheus address",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"inputmode": "url", "spellcheck": "false"}),
+        help_text="The server that collects its metrics, if there is one.",
+    )
+    may_generate = forms.BooleanField(required=False, label="Probes may generate here")
+
+    def __init__(self, *args: Any, endpoint: Endpoint | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kept: dict[str, str] = dict(endpoint.headers) if endpoint is not None else {}
+
+    @property
+    def header_rows(self) -> list[HeaderRow]:
+        """Stored headers first, then what was typed (names only), then blank rows."""
+        rows = [HeaderRow(index, name, stored=True) for index, name in enumerate(sorted(self.kept))]
+        for row in rows:
+            row.remove = f"header_remove_{row.index}" in self.data
+        typed = [name for index in range(len(rows), MAX_ROWS) if (name := self._text(f"header_name_{index}"))]
+        rows += [HeaderRow(len(rows) + offset, name) for offset, name in enumerate(typed)]
+        return rows + [HeaderRow(len(rows) + offset) for offset in range(BLANK_ROWS)]
+
+    def _text(self, name: str) -> str:
+        return str(self.data.get(name, "")).strip()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        headers: dict[str, str] = {}
+        stored = sorted(self.kept)
+        for index in range(MAX_ROWS):
+            value = self._text(f"header_value_{index}")
+            if index < len(stored):
+                if f"header_remove_{index}" not in self.data:
+                    headers[stored[index]] = value or KEPT
+                continue
+            name = self._text(f"header_name_{index}")
+            if name and not value:
+                self.add_error(None, f"Header {name}: type its value. Values are never sent back to the browser.")
+            elif value and not name:
+                self.add_error(None, "A header value has no name beside it. Nothing was saved.")
+            elif name:
+                headers[name] = value
+        cleaned["headers"] = headers
+        return cleaned
+
+    def service_data(self) -> dict[str, Any]:
+        """What the services take."""
+        return dict(self.cleaned_data)

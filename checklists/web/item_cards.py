@@ -1,0 +1,333 @@
+"""The cards of the checklist screen: one item with its answer, its evidence and the one action that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from django.urls import reverse
+
+from checklists.assessments.models import Answer, Status, Waiver
+from checklists.catalog.choices import Quality
+from checklists.catalog.editions import ClaimView, ExampleView, ItemView, SectionView, view
+from checklists.evidence.metrics import Histogram
+from checklists.evidence.models import Finding, Verdict
+from checklists.evidence.probes.metrics_page import PHASES
+from checklists.people.models import User
+from checklists.scorecards.cards import Card, CardItem
+from checklists.scorecards.states import State
+from checklists.web.charts import Bucket
+from checklists.web.forms.answers import AnswerForm, dom_id, shown
+
+MOST_CALLOUTS = 3
+ORDER = {Verdict.CONTRADICTED: 0, Verdict.VERIFIED: 1, Verdict.INCONCLUSIVE: 2}
+
+
+@dataclass(frozen=True)
+class Action:
+    """The one thing to do: a link, or with ``form`` the id of a form on the page that a button sends."""
+
+    label: str
+    url: str = ""
+    form: str = ""
+
+
+@dataclass(frozen=True)
+class Callout:
+    """Evidence in one sentence. ``kind`` is a verdict, ``open`` (nothing read, or stale) or ``waived``."""
+
+    kind: str
+    headline: str
+    text: str = ""
+    finding: Finding | None = None
+    action: Action | None = None
+    buckets: list[Bucket] = field(default_factory=list)
+    goal: float | None = None
+
+
+@dataclass
+class ItemCard:
+    """Everything one card shows."""
+
+    row: CardItem
+    answer: Answer
+    form: AnswerForm
+    callouts: list[Callout]
+    more_callouts: int
+    waiver: Waiver | None
+    may_ask_waiver: bool
+    family: str
+    now: datetime
+    conflict: Answer | None = None
+
+    @property
+    def item(self) -> ItemView:
+        return self.row.item
+
+    @property
+    def dom(self) -> str:
+        return dom_id(self.item.key)
+
+    @property
+    def chip_label(self) -> str:
+        """The state in words; a claim whose proof ran out says so."""
+        stale = any(c.finding is not None and c.finding.verdict == Verdict.VERIFIED for c in self.callouts)
+        return "Claimed, proof is stale" if self.row.state == State.CLAIMED and stale else ""
+
+    @property
+    def qualities(self) -> list[str]:
+        return [str(Quality(quality).label).lower() for quality in self.item.qualities]
+
+    @property
+    def examples(self) -> list[ExampleView]:
+        """Those of the model's own family first."""
+        return sorted(self.item.examples, key=lambda example: example.family != self.family)
+
+    @property
+    def justify(self) -> str:
+        """The statuses that ask for words, for the style sheet: ``partly not_met``."""
+        return " ".join(status for status, rule in self.item.justification.items() if rule == "required")
+
+    @property
+    def justify_why(self) -> str:
+        """Why words are asked for, given the present status; empty when they are optional."""
+        if self.item.justification.get(self.answer.status) == "required":
+            return f"Asked for because the answer is “{self.answer.get_status_display().lower()}”."
+        return ""
+
+    @property
+    def missing(self) -> str:
+        """What the answer lacks to count, in words; empty for an answer that is complete or not begun."""
+        if self.answer.status == Status.UNANSWERED:
+            return "Choose a status for these values to count." if self.answer.claims else ""
+        lacks = [text for text in self.row.missing if not text.startswith("somebody")]
+        if not lacks:
+            return ""
+        joined = " and ".join([", ".join(lacks[:-1]), lacks[-1]]) if len(lacks) > 1 else lacks[0]
+        return f"Counts as open: it lacks {joined}."
+
+    @property
+    def accepted(self) -> bool:
+        return self.answer.is_accepted(self.now)
+
+    @property
+    def claims_shown(self) -> list[tuple[ClaimView, str]]:
+        """Claims that were given, as text with their fields."""
+        pairs = [(claim, shown(claim, self.answer.claims.get(claim.key))) for claim in self.item.claims]
+        return [(claim, text) for claim, text in pairs if text]
+
+    @property
+    def versions(self) -> tuple[list[tuple[str, str, str]], int]:
+        """On a conflict: (field, theirs, yours) for what differs, and the revision to resend with."""
+        if self.conflict is None:
+            return [], self.answer.revision
+        return differences(self.item, self.conflict, self.form), self.conflict.revision
+
+
+def differences(item: ItemView, theirs: Answer, form: AnswerForm) -> list[tuple[str, str, str]]:
+    """What is stored now and what the form holds, side by side, where they differ."""
+    stored = AnswerForm.stored(item, theirs)
+    claims = {f"claims.{claim.key}": claim for claim in item.claims}
+    rows = []
+    for name, bound in ((name, form[name]) for name in form.fields if name != "revision"):
+        ours, other = bound.value(), stored.get(name)
+        if _plain(ours) == _plain(other):
+            continue
+        if (claim := claims.get(name)) is not None:
+            rows.append((claim.label, shown(claim, theirs.claims.get(claim.key)), _in_words(claim, ours)))
+        else:
+            choices = dict(getattr(form.fields[name], "choices", []))
+            label = str(form.fields[name].label or name.capitalize())
+            rows.append((label, _choice(choices, other), _choice(choices, ours)))
+    return rows
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "|".join(str(one) for one in value)
+    text = "" if value is None else str(value)
+    return "" if text == Status.UNANSWERED else text.replace("\r\n", "\n").replace(",", "").strip()
+
+
+def _in_words(claim: ClaimView, value: object) -> str:
+    if claim.type == "boolean":
+        return {"true": "Yes", "false": "No"}.get(str(value), "")
+    return shown(claim, value)
+
+
+def _choice(choices: Mapping[Any, str], value: object) -> str:
+    text = {str(key): str(label) for key, label in choices.items()}
+    return text.get(str(value), "" if value is None else str(value))
+
+
+class Cards:
+    """Builds the cards of one section from what ``release_context`` has read; no query."""
+
+    def __init__(self, context: Mapping[str, Any], section: SectionView, members: list[User]) -> None:
+        self.context, self.section, self.members = context, section, members
+        self.release, self.can, self.now = context["release"], context["can"], context["now"]
+        self.card: Card = context["card"]
+        self.where = [self.release.model.slug, self.release.version]
+        self.answers = {answer.item_id: answer for answer in context["answers"]}
+        self.findings: dict[str, list[Finding]] = {}
+        for finding in context["findings"]:
+            self.findings.setdefault(finding.item_key, []).append(finding)
+        self.waivers = {waiver.item_id: waiver for waiver in context["waivers"]}
+
+    def build(self, forms: Mapping[str, AnswerForm], conflicts: Mapping[str, Answer]) -> list[ItemCard]:
+        """The cards of the items that apply; ``forms`` and ``conflicts`` (by item key) replace what is stored."""
+        return [
+            self.one(row, forms.get(row.item.key), conflicts.get(row.item.key))
+            for row in self.card.items
+            if row.item.section_key == self.section.key and row.item.id in self.answers
+        ]
+
+    def left_out(self) -> list[ItemView]:
+        """Items of the section that do not apply to the model's family."""
+        return [item for item in self.section.items if item.id not in self.answers]
+
+    def one(self, row: CardItem, form: AnswerForm | None = None, conflict: Answer | None = None) -> ItemCard:
+        answer = self.answers[row.item.id]
+        callouts = self.callouts(row)
+        waiver = self.waivers.get(row.item.id)
+        return ItemCard(
+            row=row,
+            answer=answer,
+            form=form or AnswerForm(item=row.item, answer=answer, members=self.members),
+            callouts=callouts[:MOST_CALLOUTS],
+            more_callouts=max(0, len(callouts) - MOST_CALLOUTS),
+            waiver=waiver,
+            may_ask_waiver=self.can["waive"]
+            and row.blocks
+            and (waiver is None or waiver.state == "expired" or not waiver.expires_on >= self.now.date()),
+            family=self.release.model.family,
+            now=self.now,
+            conflict=conflict,
+        )
+
+    def callouts(self, row: CardItem) -> list[Callout]:
+        """What was measured for an item, contradictions first; else the one action that would measure it."""
+        found = sorted(self.findings.get(row.item.key, []), key=lambda f: (ORDER[Verdict(f.verdict)], f.endpoint_name))
+        settled = {(f.endpoint_id, f.probe) for f in found if f.verdict != Verdict.INCONCLUSIVE}
+        shown_findings = [
+            f for f in found if f.verdict != Verdict.INCONCLUSIVE or (f.endpoint_id, f.probe) not in settled
+        ]
+        if shown_findings:
+            return [self.callout(finding) for finding in shown_findings]
+        if row.item.probes and row.answer is not None and row.answer.status != Status.NOT_APPLICABLE:
+            return [self.nothing_measured()]
+        return []
+
+    def callout(self, finding: Finding) -> Callout:
+        buckets, goal = _distribution(finding, self.answers.get(finding.item_id or 0))
+        if finding.verdict == Verdict.INCONCLUSIVE:
+            return Callout(
+                "open", "Nothing could be settled", finding.reason, finding, self.remedy(finding), buckets, goal
+            )
+        if finding.verdict == Verdict.VERIFIED and finding.expires_at <= self.now:
+            headline = f"{_claimed_and_measured(finding)}: no longer fresh"
+            return Callout("open", headline, finding.reason, finding, self.probe_action(), buckets, goal)
+        return Callout(finding.verdict, _claimed_and_measured(finding), finding.reason, finding, None, buckets, goal)
+
+    def nothing_measured(self) -> Callout:
+        others = self._unmeasured()
+        more = f" and {others - 1} other items" if others > 2 else " and one other item" if others == 2 else ""
+        if not self.context["endpoints"]:
+            action = None
+            if self.can["change_endpoints"]:
+                action = Action("Add an endpoint", reverse("web:endpoint_create", args=self.where))
+            return Callout(
+                "open", "Nothing measured yet", f"An endpoint would let Preflight test this{more}.", None, action
+            )
+        return Callout("open", "Nothing measured yet", f"A probe run would test this{more}.", None, self.probe_action())
+
+    def probe_action(self) -> Action | None:
+        return Action("Probe now", form="probe-now") if self.can["probe"] and self.context["endpoints"] else None
+
+    def remedy(self, finding: Finding) -> Action | None:
+        """What the team can do about a reading that settled nothing."""
+        return remedy_for(finding, self.where) if self.can["change_endpoints"] else None
+
+    def _unmeasured(self) -> int:
+        return sum(
+            1
+            for row in self.card.items
+            if row.item.probes and row.item.id in self.answers and row.item.key not in self.findings
+        )
+
+
+def remedy_for(finding: Finding, where: list[str]) -> Action | None:
+    """The one action for an inconclusive finding, if the endpoint still exists."""
+    endpoint = finding.endpoint
+    if endpoint is None or "claimed yet" in finding.reason:
+        return None
+    url = reverse("web:endpoint_edit", args=[*where, endpoint.pk])
+    if finding.probe == "generation.small" and not endpoint.may_generate:
+        return Action("Allow generation", f"{url}#id_may_generate")
+    if finding.probe.startswith("metrics.") and not endpoint.metrics_url:
+        return Action("Give the metrics address", f"{url}#id_metrics_url")
+    if "credentials were refused" in finding.reason:
+        return Action("Check the headers", f"{url}#headers")
+    return Action("Check the endpoint", url)
+
+
+def _claimed_and_measured(finding: Finding) -> str:
+    unit = f" {finding.unit}" if finding.unit else ""
+    measured = f"measured {finding.observed}{unit}" if finding.observed else ""
+    if not finding.claimed:
+        return (measured or finding.get_verdict_display()).capitalize()
+    if not measured:
+        return f"Claimed {finding.claimed}{unit}"
+    sign = " ≠ " if finding.verdict == Verdict.CONTRADICTED else " · "
+    return f"Claimed {finding.claimed}{unit}{sign}{measured}"
+
+
+def _distribution(finding: Finding, answer: Answer | None) -> tuple[list[Bucket], float | None]:
+    """The buckets behind a latency finding, for a thumbnail, in the unit of the goal (ms)."""
+    if finding.probe != "metrics.latency" or answer is None or not isinstance(finding.observation, dict):
+        return [], None
+    goal, phase = answer.claims.get("p95_ms"), answer.claims.get("phase")
+    histograms = finding.observation.get("histograms")
+    if not isinstance(histograms, dict) or not isinstance(goal, int | float) or not isinstance(phase, str):
+        return [], None
+    histogram = Histogram.from_json(histograms.get(PHASES.get(phase, "")))
+    if histogram is None:
+        return [], None
+    counts = [later - earlier for earlier, later in pairwise((0.0, *histogram.counts))]
+    buckets: list[Bucket] = [
+        {"upper": bound * 1000, "count": int(count)} for bound, count in zip(histogram.bounds, counts, strict=True)
+    ]
+    while buckets and not buckets[-1]["count"]:
+        buckets.pop()
+    return buckets, float(goal)
+
+
+@dataclass(frozen=True)
+class SectionLink:
+    """A section in the side navigation."""
+
+    section: SectionView
+    url: str
+    score: int | None
+    states: Mapping[str, int]
+    current: bool
+
+
+def section_links(context: Mapping[str, Any], current: str) -> list[SectionLink]:
+    """All sections of the release's edition, with their scores and bars."""
+    release, card = context["release"], context["card"]
+    where = [release.model.slug, release.version]
+    tallies = card.score.sections
+    return [
+        SectionLink(
+            section,
+            reverse("web:checklist", args=[*where, section.key]),
+            tallies[section.key].score,
+            tallies[section.key].states,
+            section.key == current,
+        )
+        for section in view(release.edition).sections
+    ]

@@ -1,0 +1,26 @@
+"""The history tab: a release's own chain of the journal, in sentences."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from checklists.catalog.editions import view
+from checklists.journal.models import Event
+from checklists.web.http import Request, signed_in
+from checklists.web.release_page import release_context
+from checklists.web.sentences import mark, sentence
+
+PER_PAGE = 50
+
+
+@signed_in
+def history(request: Request, slug: str, version: str) -> HttpResponse:
+    """Newest first."""
+    context = release_context(request, slug, version, "history")
+    release = context["release"]
+    page = Paginator(Event.objects.of_release(release.pk), PER_PAGE).get_page(request.GET.get("page"))
+    shorts = {item.key: f"{item.number} {item.short}" for item in view(release.edition).items}
+    entries = [(event, sentence(event, shorts), mark(event)) for event in page.object_list]
+    return render(request, "history/page.html", {**context, "page_obj": page, "entries": entries})
