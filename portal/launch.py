@@ -144,7 +144,7 @@ def require_free_for_demo() -> None:
 
 def claim(data: Path) -> int:
     """Keep a second `up` off the data directory, until this process ends; returns the lock. Raises ``StartFailure``."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,7 @@ DATA_DIR = Path(env.str("PREFLIGHT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 
 def kept_secret(name: str) -> str:
     """A secret made on first use, kept in the data directory (file mode 600) of installations without their own."""
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = DATA_DIR / name
     if not path.exists():
         fresh = path.with_name(f".{name}.{secrets.token_hex(4)}")
@@ -211,7 +211,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PAGINATION_CLASS": "checklists.api.pagination.Pagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["checklists.api.parsers.JSONParser"],
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS tells nothing that the OpenAPI document does not
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "checklists.api.schema.Schema",
     "EXCEPTION_HANDLER": "checklists.api.problems.handle",
@@ -221,7 +223,28 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Preflight",
     "DESCRIPTION": "Which generative-AI models are ready for production, on evidence.",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,  # one document for everybody
+    "ENUM_NAME_OVERRIDES": {
+        "AnswerStatus": "checklists.assessments.models.Status",
+        "ClaimType": "checklists.catalog.choices.ClaimType",
+        "EditionStatus": "checklists.catalog.choices.EditionStatus",
+        "Family": "checklists.catalog.choices.Family",
+        "ItemMode": "checklists.catalog.choices.Mode",
+        "ItemState": "checklists.scorecards.states.STATES",
+        "Outcome": "checklists.signoff.models.Outcome",
+        "Quality": "checklists.catalog.choices.Quality",
+        "Requirement": "checklists.catalog.choices.Requirement",
+        "Role": "checklists.catalog.choices.Role",
+        "RunReason": "checklists.evidence.models.RunReason",
+        "RunState": "checklists.evidence.models.RunState",
+        "SignOffDecision": "checklists.signoff.models.Decision",
+        "Stack": "checklists.registry.models.Stack",
+        "Stage": "checklists.registry.models.Stage",
+        "Tier": "checklists.registry.models.Tier",
+        "Verdict": "checklists.evidence.models.Verdict",
+        "WaiverDecision": "checklists.api.serializers.waivers.DECISIONS",
+        "WaiverState": "checklists.assessments.models.WaiverState",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -293,4 +316,6 @@ PREFLIGHT = {
     "PROBE_TIMEOUT_SECONDS": env.float("PREFLIGHT_PROBE_TIMEOUT", 10.0),
     "PROBE_MAX_BYTES": env.int("PREFLIGHT_PROBE_MAX_BYTES", 2 * 1024 * 1024),
     "APPROVAL_DAYS": env.int("PREFLIGHT_APPROVAL_DAYS", 180),
+    # Show badges of models that are not restricted to whoever knows their address, signed in or not.
+    "PUBLIC_BADGES": env.bool("PREFLIGHT_PUBLIC_BADGES", False),
 }

@@ -19,8 +19,8 @@ SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 def provide() -> Path:
     """Put the addresses and ``PREFLIGHT_DATA_DIR`` into the environment; returns the data directory.
 
-    ``PREFLIGHT_TEST_DB=sqlite`` uses SQLite. ``TEST_DATABASE_URL`` (or ``DATABASE_URL``) and ``REDIS_URL`` name servers of
-    one's own; Redis databases 0 to 15 are emptied.
+    ``PREFLIGHT_TEST_DB=sqlite`` uses SQLite. ``TEST_DATABASE_URL`` (or ``DATABASE_URL``) and ``REDIS_URL`` name servers
+    of one's own; the tests empty that Redis.
     """
     if STARTED in os.environ:
         return Path(os.environ[STARTED])
