@@ -15,15 +15,12 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from checklists.evidence.addresses import FetchError, Policy, check_host, check_port
 from checklists.evidence.network import (
     Budget,
     CheckedBackend,
     Connector,
-    FetchError,
-    Policy,
     Resolver,
-    check_host,
-    check_port,
     system_connector,
     system_resolver,
 )
@@ -39,6 +36,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
 OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"}
 OURS |= {"te", "upgrade", "expect"}
+NOT_SECRET = {"origin", "accept", "content-type"}
 OnChunk = Callable[[float, bytes], bool]
 
 
@@ -123,7 +121,7 @@ class Client:
         cap = max_bytes or self.max_bytes
         budget = Budget(timeout_s or self.timeout_s, cap + 256 * 1024)
         custom = _checked_headers(headers or {})
-        secrets = secrets_of(custom)
+        secrets = secrets_of({name: value for name, value in custom.items() if name.lower() not in NOT_SECRET})
         first = target = _parse(url)
         hops: list[str] = []
         while True:

@@ -6,14 +6,13 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from typing import Any
 
-from checklists.evidence.client import Client
-from checklists.evidence.network import Policy
+from checklists.evidence.client import Client, Policy
 
 LOOPBACK = Policy(allowed=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
 Handler = Callable[["Request"], Any]
@@ -69,10 +68,9 @@ def serving(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Iterator[
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.command, self.path, headers, body, self)
             server.seen.append(request)
-            try:
+            # That the client has had enough is what some tests are about.
+            with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
                 handler(request)
-            except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
-                pass  # the client has had enough, which is what some tests are about
 
         do_GET = do_POST = do_HEAD = _do
 

@@ -17,7 +17,9 @@ from tests.evidence.loopback import Request, loopback_client, serving
 def test_an_allowed_server_is_reached_and_told_its_own_name() -> None:
     with serving(lambda request: request.reply(200, {"ok": True}, {"X-Answer": "yes"})) as server:
         client = loopback_client(resolver=lambda host, port: ["127.0.0.1"])
-        response = client.fetch("GET", f"http://models.example:{server.port}/v1/models?x=1#frag", headers={"X-Team": "search"})
+        response = client.fetch(
+            "GET", f"http://models.example:{server.port}/v1/models?x=1#frag", headers={"X-Team": "search"}
+        )
     request = server.seen[0]
     assert (request.path, request.headers["host"]) == ("/v1/models?x=1", f"models.example:{server.port}")
     assert (request.headers["accept-encoding"], request.headers["x-team"]) == ("identity", "search")
@@ -78,9 +80,11 @@ def test_credentials_come_back_only_with_the_first_origin() -> None:
         with (
             serving(lambda request: request.reply(302, headers={"Location": first_url[0] + "/back"})) as other,
             serving(
-                lambda request: request.reply(200, "back")
-                if request.path == "/back"
-                else request.reply(302, headers={"Location": other.url})
+                lambda request: (
+                    request.reply(200, "back")
+                    if request.path == "/back"
+                    else request.reply(302, headers={"Location": other.url})
+                )
             ) as first,
         ):
             first_url.append(first.url)
@@ -90,17 +94,21 @@ def test_credentials_come_back_only_with_the_first_origin() -> None:
 
 
 def test_more_than_three_redirects_are_too_many() -> None:
-    with serving(lambda request: request.reply(302, headers={"Location": request.path + "x"})) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("GET", server.url + "/")
+    with (
+        serving(lambda request: request.reply(302, headers={"Location": request.path + "x"})) as server,
+        pytest.raises(FetchError) as failure,
+    ):
+        loopback_client().fetch("GET", server.url + "/")
     assert failure.value.kind == "redirect"
     assert len(server.seen) == 4
 
 
 def test_a_post_is_not_redirected() -> None:
-    with serving(lambda request: request.reply(307, headers={"Location": "/elsewhere"})) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("POST", server.url, payload={"a": 1})
+    with (
+        serving(lambda request: request.reply(307, headers={"Location": "/elsewhere"})) as server,
+        pytest.raises(FetchError) as failure,
+    ):
+        loopback_client().fetch("POST", server.url, payload={"a": 1})
     assert failure.value.kind == "redirect"
     assert server.seen[0].json() == {"a": 1}
 
@@ -183,9 +191,11 @@ def test_a_body_compressed_against_our_wish_is_still_read() -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip"])
 def test_an_encoding_that_cannot_be_read_is_a_protocol_error(encoding: str) -> None:
-    with serving(lambda request: request.reply(200, b"not compressed", {"Content-Encoding": encoding})) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("GET", server.url)
+    with (
+        serving(lambda request: request.reply(200, b"not compressed", {"Content-Encoding": encoding})) as server,
+        pytest.raises(FetchError) as failure,
+    ):
+        loopback_client().fetch("GET", server.url)
     assert failure.value.kind == "protocol"
 
 
@@ -202,21 +212,21 @@ def long_header(request: Request) -> None:
 
 @pytest.mark.parametrize("handler", [many_headers, long_header])
 def test_too_many_or_too_long_headers_are_refused(handler: Any) -> None:
-    with serving(handler) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("GET", server.url)
+    with serving(handler) as server, pytest.raises(FetchError) as failure:
+        loopback_client().fetch("GET", server.url)
     assert failure.value.kind == "too_large"
 
 
-@pytest.mark.parametrize("junk", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"\x16\x03\x01\x00\x00", b"HTTP/1.1 abc\r\n\r\n", b""])
+@pytest.mark.parametrize(
+    "junk", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"\x16\x03\x01\x00\x00", b"HTTP/1.1 abc\r\n\r\n", b""]
+)
 def test_what_is_not_http_is_a_protocol_error(junk: bytes) -> None:
     def handle(request: Request) -> None:
         request.raw.wfile.write(junk)
         request.raw.close_connection = True
 
-    with serving(handle) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("GET", server.url)
+    with serving(handle) as server, pytest.raises(FetchError) as failure:
+        loopback_client().fetch("GET", server.url)
     assert failure.value.kind in ("protocol", "unreachable")
 
 
@@ -244,9 +254,8 @@ def test_the_reader_can_stop_a_stream_that_never_ends() -> None:
 
 
 def test_a_header_with_a_line_break_is_not_sent() -> None:
-    with serving(lambda request: request.reply(200)) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("GET", server.url, headers={"X-Key": "a\r\nX-Other: b"})
+    with serving(lambda request: request.reply(200)) as server, pytest.raises(FetchError) as failure:
+        loopback_client().fetch("GET", server.url, headers={"X-Key": "a\r\nX-Other: b"})
     assert failure.value.kind == "protocol"
     assert server.seen == []
 
@@ -312,14 +321,24 @@ def test_a_valid_certificate_is_checked_against_the_name_and_not_the_address(tmp
     assert response.text == "secure"
     assert response.tls is not None
     assert response.tls.expires_at is not None
-    assert (response.tls.issuer, response.tls.hostname_ok, response.tls.version[:4]) == ("Preflight tests", True, "TLSv")
+    assert (response.tls.issuer, response.tls.hostname_ok, response.tls.version[:4]) == (
+        "Preflight tests",
+        True,
+        "TLSv",
+    )
 
 
 @pytest.mark.parametrize(
     ("made_for", "days", "trusted", "code"),
-    [("other.example", 90, True, "wrong_host"), ("models.example", -1, True, "expired"), ("models.example", 90, False, "unknown_issuer")],
-)  # fmt: skip
-def test_a_bad_certificate_is_told_apart_from_an_unknown_issuer(tmp_path: Path, made_for: str, days: int, trusted: bool, code: str) -> None:
+    [
+        ("other.example", 90, True, "wrong_host"),
+        ("models.example", -1, True, "expired"),
+        ("models.example", 90, False, "unknown_issuer"),
+    ],
+)
+def test_a_bad_certificate_is_told_apart_from_an_unknown_issuer(
+    tmp_path: Path, made_for: str, days: int, trusted: bool, code: str
+) -> None:
     context = certificate(tmp_path, made_for, days)
     with serving(lambda request: request.reply(200), tls=context) as server:
         options = {"tls": trusting(tmp_path, made_for)} if trusted else {}
@@ -333,16 +352,14 @@ def test_a_server_that_asks_for_a_client_certificate_is_recognised(tmp_path: Pat
     context = certificate(tmp_path, "127.0.0.1", 90)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(str(tmp_path / "127.0.0.1.pem"))
-    with serving(lambda request: request.reply(200), tls=context) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client(tls=trusting(tmp_path, "127.0.0.1")).fetch("GET", server.url)
+    with serving(lambda request: request.reply(200), tls=context) as server, pytest.raises(FetchError) as failure:
+        loopback_client(tls=trusting(tmp_path, "127.0.0.1")).fetch("GET", server.url)
     assert (failure.value.kind, failure.value.code) == ("tls", "client_certificate")
 
 
 def test_plain_http_on_the_tls_port_is_a_failed_handshake() -> None:
-    with serving(lambda request: request.reply(200)) as server:
-        with pytest.raises(FetchError) as failure:
-            loopback_client().fetch("GET", server.url.replace("http:", "https:"))
+    with serving(lambda request: request.reply(200)) as server, pytest.raises(FetchError) as failure:
+        loopback_client().fetch("GET", server.url.replace("http:", "https:"))
     assert failure.value.kind in ("tls", "unreachable")
 
 
@@ -351,8 +368,8 @@ def test_https_does_not_fall_back_to_plain_http(tmp_path: Path) -> None:
     with (
         serving(lambda request: request.reply(200)) as plain,
         serving(lambda request: request.reply(302, headers={"Location": plain.url}), tls=context) as server,
+        pytest.raises(FetchError) as failure,
     ):
-        with pytest.raises(FetchError) as failure:
-            loopback_client(tls=trusting(tmp_path, "127.0.0.1")).fetch("GET", server.url)
+        loopback_client(tls=trusting(tmp_path, "127.0.0.1")).fetch("GET", server.url)
     assert failure.value.kind == "redirect"
     assert plain.seen == []

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checklists.evidence.addresses import REFUSED_PORTS, Policy, never_reachable
 from checklists.evidence.client import Client, FetchError
-from checklists.evidence.network import REFUSED_PORTS, Budget, CheckedBackend, Policy, never_reachable
+from checklists.evidence.network import Budget, CheckedBackend
 from tests.evidence.loopback import LOOPBACK, loopback_client, serving
 
 EVERYTHING = Policy(allowed=(ip_network("0.0.0.0/0"), ip_network("::/0")))
@@ -177,9 +178,26 @@ def test_a_name_is_refused_if_any_of_its_addresses_is(url: str, addresses: list[
 
 @pytest.mark.parametrize(
     "address",
-    "0.0.0.0 169.254.169.254 169.254.170.23 100.100.100.200 168.63.129.16 192.0.0.192 224.0.0.1 255.255.255.255 :: "
-    "fe80::1 fe80::a9fe:a9fe ff02::1 fd00:ec2::254 fd20:ce::254 64:ff9b::a00:1 2002:a00:1:: 2001:0:1::1 "
-    "::ffff:169.254.169.254".split(),
+    [
+        "0.0.0.0",
+        "169.254.169.254",
+        "169.254.170.23",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "fe80::1",
+        "fe80::a9fe:a9fe",
+        "ff02::1",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "2001:0:1::1",
+        "::ffff:169.254.169.254",
+    ],
 )
 def test_no_allow_list_opens_link_local_metadata_or_multicast(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
@@ -187,7 +205,9 @@ def test_no_allow_list_opens_link_local_metadata_or_multicast(address: str) -> N
         Client(EVERYTHING, resolver=no_resolution, connector=no_connection).fetch("GET", f"http://{host}/")
     assert refusal.value.kind == "refused_address"
     with pytest.raises(FetchError):
-        Client(EVERYTHING, resolver=lambda host, port: [address], connector=no_connection).fetch("GET", "http://a.example/")
+        Client(EVERYTHING, resolver=lambda host, port: [address], connector=no_connection).fetch(
+            "GET", "http://a.example/"
+        )
 
 
 @pytest.mark.parametrize("url", ["http://127.1/", "http://0x7f.1/", "http://2130706433/", "http://0177.0.0.1/"])
@@ -206,7 +226,9 @@ def test_ports_of_other_services_are_refused(port: int) -> None:
     assert refusal.value.kind == "refused_port"
 
 
-@pytest.mark.parametrize("port", [80, 443, 3000, 4000, 5000, 7860, 8000, 8001, 8080, 8188, 8443, 9000, 9090, 11434, 30000])
+@pytest.mark.parametrize(
+    "port", [80, 443, 3000, 4000, 5000, 7860, 8000, 8001, 8080, 8188, 8443, 9000, 9090, 11434, 30000]
+)
 def test_ports_on_which_models_are_served_are_open(port: int) -> None:
     assert port not in REFUSED_PORTS
 
@@ -309,9 +331,11 @@ REDIRECTS = [
 
 @pytest.mark.parametrize("location", REDIRECTS)
 def test_a_redirect_to_a_forbidden_place_is_refused(location: str) -> None:
-    with serving(lambda request: request.reply(302, headers={"Location": location})) as server:
-        with pytest.raises(FetchError) as refusal:
-            loopback_client().fetch("GET", server.url)
+    with (
+        serving(lambda request: request.reply(302, headers={"Location": location})) as server,
+        pytest.raises(FetchError) as refusal,
+    ):
+        loopback_client().fetch("GET", server.url)
     assert refusal.value.kind in ("refused_address", "refused_port")
     assert len(server.seen) == 1
 
@@ -326,9 +350,17 @@ def test_a_redirect_to_a_name_with_a_private_address_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("network", "never"),
-    [("169.254.0.0/16", True), ("169.254.169.254/32", True), ("fe80::/64", True), ("224.0.0.0/8", True), ("10.0.0.0/8", False),
-     ("0.0.0.0/0", False), ("fd00:ec2::/64", True), ("127.0.0.0/8", False)],
-)  # fmt: skip
+    [
+        ("169.254.0.0/16", True),
+        ("169.254.169.254/32", True),
+        ("fe80::/64", True),
+        ("224.0.0.0/8", True),
+        ("10.0.0.0/8", False),
+        ("0.0.0.0/0", False),
+        ("fd00:ec2::/64", True),
+        ("127.0.0.0/8", False),
+    ],
+)
 def test_a_network_of_nothing_but_forbidden_addresses_is_known_as_such(network: str, never: bool) -> None:
     assert never_reachable(ip_network(network)) is never
 

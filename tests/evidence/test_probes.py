@@ -20,7 +20,14 @@ MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 def buckets(name: str, counts: dict[str, int]) -> str:
     lines = [f'{name}_bucket{{le="{bound}",model_name="m"}} {count}' for bound, count in counts.items()]
     total = list(counts.values())[-1]
-    return "\n".join([f"# TYPE {name} histogram", *lines, f'{name}_count{{model_name="m"}} {total}', f'{name}_sum{{model_name="m"}} 1'])
+    return "\n".join(
+        [
+            f"# TYPE {name} histogram",
+            *lines,
+            f'{name}_count{{model_name="m"}} {total}',
+            f'{name}_sum{{model_name="m"}} 1',
+        ]
+    )
 
 
 def vllm_page(tokens: int = 100) -> str:
@@ -44,7 +51,14 @@ VLLM = {
     "/v1/models": {
         "object": "list",
         "data": [
-            {"id": "chat", "object": "model", "owned_by": "vllm", "root": MODEL, "parent": None, "max_model_len": 32768},
+            {
+                "id": "chat",
+                "object": "model",
+                "owned_by": "vllm",
+                "root": MODEL,
+                "parent": None,
+                "max_model_len": 32768,
+            },
             {"id": "support", "object": "model", "owned_by": "vllm", "root": "/lora/support", "parent": "chat"},
         ],
     },
@@ -55,31 +69,61 @@ VLLM = {
 # llama-server (llama.cpp b6900), as seen running with -c 512 -np 2: each slot serves 256.
 LLAMACPP = {
     "/v1/models": {
-        "data": [{"id": "tiny.gguf", "owned_by": "llamacpp", "meta": {"n_ctx": 512, "n_ctx_train": 2048, "n_params": 1000}}]
+        "data": [
+            {"id": "tiny.gguf", "owned_by": "llamacpp", "meta": {"n_ctx": 512, "n_ctx_train": 2048, "n_params": 1000}}
+        ]
     },
-    "/props": {"total_slots": 2, "model_path": "/models/tiny.gguf", "build_info": "b6900", "default_generation_settings": {"n_ctx": 256}},
+    "/props": {
+        "total_slots": 2,
+        "model_path": "/models/tiny.gguf",
+        "build_info": "b6900",
+        "default_generation_settings": {"n_ctx": 256},
+    },
     "/health": {"status": "ok"},
     "/metrics": "# TYPE llamacpp:tokens_predicted_total counter\nllamacpp:tokens_predicted_total 12\n",
 }
 # Ollama 0.13, from its sources.
 OLLAMA = {
     "/api/version": {"version": "0.13.0"},
-    "/api/tags": {"models": [{"name": "llama3.1:latest", "digest": "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e", "details": {"quantization_level": "Q4_K_M"}}]},
+    "/api/tags": {
+        "models": [
+            {
+                "name": "llama3.1:latest",
+                "digest": "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e",
+                "details": {"quantization_level": "Q4_K_M"},
+            }
+        ]
+    },
     "/api/ps": {"models": [{"name": "llama3.1:latest", "size_vram": 6, "context_length": 4096}]},
     "/v1/models": {"object": "list", "data": [{"id": "llama3.1:latest", "owned_by": "library"}]},
-}  # fmt: skip
+}
 # Text Generation Inference 3.3 and Text Embeddings Inference 1.8, from their sources.
 TGI = {
-    "/info": {"model_id": MODEL, "model_sha": "0e9e39f249a16976918f6564b8830bc894c89659", "max_input_tokens": 4095,
-              "max_total_tokens": 4096, "max_concurrent_requests": 128, "version": "3.3.4"},
+    "/info": {
+        "model_id": MODEL,
+        "model_sha": "0e9e39f249a16976918f6564b8830bc894c89659",
+        "max_input_tokens": 4095,
+        "max_total_tokens": 4096,
+        "max_concurrent_requests": 128,
+        "version": "3.3.4",
+    },
     "/health": b"",
-    "/metrics": buckets("tgi_request_duration", {"0.5": 30, "1": 40, "+Inf": 40}) + "\n# TYPE tgi_queue_size gauge\ntgi_queue_size 0\n",
-}  # fmt: skip
+    "/metrics": buckets("tgi_request_duration", {"0.5": 30, "1": 40, "+Inf": 40})
+    + "\n# TYPE tgi_queue_size gauge\ntgi_queue_size 0\n",
+}
 TEI = {
-    "/info": {"model_id": "BAAI/bge-small-en", "model_sha": "", "model_dtype": "float16", "max_input_length": 512,
-              "max_batch_tokens": 16384, "max_concurrent_requests": 512, "auto_truncate": True, "version": "1.8.0"},
+    "/info": {
+        "model_id": "BAAI/bge-small-en",
+        "model_sha": "",
+        "model_dtype": "float16",
+        "max_input_length": 512,
+        "max_batch_tokens": 16384,
+        "max_concurrent_requests": 512,
+        "auto_truncate": True,
+        "version": "1.8.0",
+    },
     "/health": b"",
-}  # fmt: skip
+}
 # SGLang 0.5, from its sources.
 SGLANG = {
     "/v1/models": {"data": [{"id": "qwen", "owned_by": "sglang", "root": "qwen", "max_model_len": 40960}]},
@@ -110,10 +154,19 @@ def judge(probe: str, item: str | None, claims: dict[str, Any], observation: dic
 
 @pytest.mark.parametrize(
     ("table", "stack"),
-    [(VLLM, "vllm"), (LLAMACPP, "llamacpp"), (OLLAMA, "ollama"), (TGI, "tgi"), (TEI, "tei"), (SGLANG, "sglang"), (LITELLM, "litellm"),
-     ({"/v1/models": {"data": [{"id": "x", "owned_by": "me"}]}}, "openai"), ({"/system_stats": {"system": {}, "devices": []}}, "comfyui"),
-     ({"/v2": {"name": "triton", "extensions": []}}, "kserve")],
-)  # fmt: skip
+    [
+        (VLLM, "vllm"),
+        (LLAMACPP, "llamacpp"),
+        (OLLAMA, "ollama"),
+        (TGI, "tgi"),
+        (TEI, "tei"),
+        (SGLANG, "sglang"),
+        (LITELLM, "litellm"),
+        ({"/v1/models": {"data": [{"id": "x", "owned_by": "me"}]}}, "openai"),
+        ({"/system_stats": {"system": {}, "devices": []}}, "comfyui"),
+        ({"/v2": {"name": "triton", "extensions": []}}, "kserve"),
+    ],
+)
 def test_a_stack_is_found_out_from_its_answers(table: dict[str, Any], stack: str) -> None:
     with serving(routes(table)) as server:
         visit = Visit(Target("main", server.url), loopback_client())
@@ -168,9 +221,22 @@ def test_a_server_that_is_not_ready_is_inconclusive(status: int) -> None:
 def test_an_endpoint_that_is_down_makes_everything_inconclusive_with_a_reason() -> None:
     with serving(lambda request: None) as server:
         pass
-    claims = {"model_id": MODEL, "scheme": "api_key", "phase": "first_token", "p95_ms": 500, "max_input": 10, "unit": "tokens",
-              "phases": ["queue"], "metric_names": "x", "metric_name": "y", "inputs": ["text"], "outputs": ["text"],
-              "dashboard_url": "https://x", "max_concurrency": 4, "method": "x"}  # fmt: skip
+    claims = {
+        "model_id": MODEL,
+        "scheme": "api_key",
+        "phase": "first_token",
+        "p95_ms": 500,
+        "max_input": 10,
+        "unit": "tokens",
+        "phases": ["queue"],
+        "metric_names": "x",
+        "metric_name": "y",
+        "inputs": ["text"],
+        "outputs": ["text"],
+        "dashboard_url": "https://x",
+        "max_concurrency": 4,
+        "method": "x",
+    }
     for probe in PROBES.values():
         observation = observe(probe.key, server, may_generate=True)
         for item in probe.speaks_to(observation):
@@ -260,7 +326,12 @@ def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: 
 def test_a_served_limit_verifies_or_contradicts_the_claim() -> None:
     assert limit(VLLM, max_input=32768, unit="tokens").verdict == "verified"
     judgement = limit(VLLM, max_input=131072, unit="tokens")
-    assert (judgement.verdict, judgement.claimed, judgement.observed, judgement.unit) == ("contradicted", "131072", "32768", "tokens")
+    assert (judgement.verdict, judgement.claimed, judgement.observed, judgement.unit) == (
+        "contradicted",
+        "131072",
+        "32768",
+        "tokens",
+    )
 
 
 def test_a_split_context_serves_only_its_share() -> None:
@@ -368,7 +439,9 @@ def test_the_key_is_sent_with_one_request_only_and_a_wrong_one_once() -> None:
 
 def test_credentials_do_not_go_to_a_metrics_page_elsewhere() -> None:
     with serving(routes(VLLM)) as metrics, serving(routes(VLLM, key=KEY)) as server:
-        observation = observe("metrics.present", server, stack="vllm", headers=HEADERS, metrics_url=metrics.url + "/metrics")
+        observation = observe(
+            "metrics.present", server, stack="vllm", headers=HEADERS, metrics_url=metrics.url + "/metrics"
+        )
         assert observation["stack"] == "vllm"
         assert "authorization" not in metrics.seen[0].headers
         assert server.seen == []
@@ -416,7 +489,9 @@ def test_gpu_series_are_verified_and_their_absence_is_inconclusive() -> None:
 @pytest.mark.parametrize("answer", [None, "<html>nothing</html>", {"json": True}, ""])
 def test_a_page_that_is_none_is_inconclusive(answer: Any) -> None:
     for item in PROBES["metrics.present"].items:
-        judgement = present(item, {**VLLM, "/metrics": answer}, phases=["queue"], metric_names="a", metric_name="b", dashboard_url="c")
+        judgement = present(
+            item, {**VLLM, "/metrics": answer}, phases=["queue"], metric_names="a", metric_name="b", dashboard_url="c"
+        )
         assert judgement.verdict == "inconclusive"
         assert judgement.reason
 
@@ -484,7 +559,14 @@ def test_any_origin_without_credentials_is_no_contradiction() -> None:
     assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == "inconclusive"
 
 
-GOOD_TLS = {"https": True, "status": 200, "public": True, "expires_at": "2027-01-01T00:00:00+00:00", "hsts": True, "nosniff": True}
+GOOD_TLS = {
+    "https": True,
+    "status": 200,
+    "public": True,
+    "expires_at": "2027-01-01T00:00:00+00:00",
+    "hsts": True,
+    "nosniff": True,
+}
 
 
 def test_good_tls_never_verifies_who_may_call() -> None:
@@ -492,7 +574,10 @@ def test_good_tls_never_verifies_who_may_call() -> None:
     assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, GOOD_TLS).verdict == "inconclusive"
 
 
-@pytest.mark.parametrize(("code", "verdict"), [("expired", "contradicted"), ("wrong_host", "contradicted"), ("unknown_issuer", "inconclusive")])
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [("expired", "contradicted"), ("wrong_host", "contradicted"), ("unknown_issuer", "inconclusive")],
+)
 def test_a_broken_certificate_contradicts_and_an_unknown_issuer_does_not(code: str, verdict: str) -> None:
     observation = {"https": True, "error": "tls", "code": code, "why": "The certificate is bad."}
     assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == verdict
@@ -517,7 +602,9 @@ def chunk(**delta: Any) -> dict[str, Any]:
 class Generator:
     """vLLM-shaped streaming: a role chunk and an empty one first, content later, usage at the end."""
 
-    def __init__(self, *, counts: bool = True, done: bool = True, reasoning: bool = False, knows_options: bool = True) -> None:
+    def __init__(
+        self, *, counts: bool = True, done: bool = True, reasoning: bool = False, knows_options: bool = True
+    ) -> None:
         self.tokens = 100
         self.counts, self.done, self.reasoning, self.knows_options = counts, done, reasoning, knows_options
         self.handle = routes({**VLLM, "/metrics": self.metrics, "POST /v1/chat/completions": self.chat}, key=KEY)
@@ -561,7 +648,9 @@ def test_the_time_to_first_token_is_that_of_the_first_content_and_not_of_the_rol
     asked = next(request for request in server.seen if request.method == "POST")
     assert asked.json()["model"] == "chat"
     assert asked.json()["max_tokens"] <= 16
-    timing = judge("generation.small", "performance.latency-targets", {"phase": "first_token", "p95_ms": 5000}, observation)
+    timing = judge(
+        "generation.small", "performance.latency-targets", {"phase": "first_token", "p95_ms": 5000}, observation
+    )
     assert timing.verdict == "inconclusive"
     assert "one request proves no percentile" in timing.reason
     assert judge("generation.small", None, {}, observation).verdict == "verified"
@@ -587,7 +676,9 @@ def test_a_stream_without_an_end_mark_or_usage_is_read_all_the_same() -> None:
     assert observation["done_sent"] is False
     assert observation["completion_tokens"] is None
     assert "per_output_token_ms" not in observation
-    timing = judge("generation.small", "performance.latency-targets", {"phase": "per_output_token", "p95_ms": 50}, observation)
+    timing = judge(
+        "generation.small", "performance.latency-targets", {"phase": "per_output_token", "p95_ms": 50}, observation
+    )
     assert timing.verdict == "inconclusive"
     assert "not counted by the server" in timing.reason
 
@@ -614,7 +705,10 @@ def test_nothing_is_generated_where_the_owner_has_not_allowed_it() -> None:
 
 
 def test_an_embedding_model_is_asked_for_one_embedding() -> None:
-    table = {"/v1/models": {"data": [{"id": "bge", "owned_by": "vllm"}]}, "POST /v1/embeddings": {"data": [{"embedding": [0.1, 0.2]}]}}
+    table = {
+        "/v1/models": {"data": [{"id": "bge", "owned_by": "vllm"}]},
+        "POST /v1/embeddings": {"data": [{"embedding": [0.1, 0.2]}]},
+    }
     with serving(routes(table)) as server:
         observation = observe("generation.small", server, may_generate=True, family="embedding")
     assert observation["dimensions"] == 2
@@ -638,10 +732,58 @@ wild = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = ("models limits routes histograms meanings counters names gpu where stack status path error why has_key https https public "
-          "cors_origin cors_credentials expires_at kind first_token_ms total_ms rose known tried code truncates").split()  # fmt: skip
-CLAIMS = ("model_id revision artifact_digest base_model max_input unit scheme phase p50_ms p95_ms phases metric_names metric_name "
-          "dashboard_url inputs outputs max_concurrency max_batched_tokens context_tokens").split()  # fmt: skip
+FIELDS = [
+    "models",
+    "limits",
+    "routes",
+    "histograms",
+    "meanings",
+    "counters",
+    "names",
+    "gpu",
+    "where",
+    "stack",
+    "status",
+    "path",
+    "error",
+    "why",
+    "has_key",
+    "https",
+    "https",
+    "public",
+    "cors_origin",
+    "cors_credentials",
+    "expires_at",
+    "kind",
+    "first_token_ms",
+    "total_ms",
+    "rose",
+    "known",
+    "tried",
+    "code",
+    "truncates",
+]
+CLAIMS = [
+    "model_id",
+    "revision",
+    "artifact_digest",
+    "base_model",
+    "max_input",
+    "unit",
+    "scheme",
+    "phase",
+    "p50_ms",
+    "p95_ms",
+    "phases",
+    "metric_names",
+    "metric_name",
+    "dashboard_url",
+    "inputs",
+    "outputs",
+    "max_concurrency",
+    "max_batched_tokens",
+    "context_tokens",
+]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), wild), st.dictionaries(st.sampled_from(CLAIMS), wild))
@@ -655,9 +797,23 @@ def test_no_claim_and_no_observation_makes_a_judge_raise(observation: dict[str, 
 
 @pytest.mark.parametrize(
     "answer",
-    [[], [1, 2], "text", None, {"data": {}}, {"data": [1, None, "x", []]}, {"data": [{"id": 5, "meta": [], "max_model_len": "many"}]},
-     {"data": [{"id": ["a"]}]}, {"models": "x"}, {"error": {"message": "no"}}, b"", b"\n", b"{", b"[" * 5000],
-)  # fmt: skip
+    [
+        [],
+        [1, 2],
+        "text",
+        None,
+        {"data": {}},
+        {"data": [1, None, "x", []]},
+        {"data": [{"id": 5, "meta": [], "max_model_len": "many"}]},
+        {"data": [{"id": ["a"]}]},
+        {"models": "x"},
+        {"error": {"message": "no"}},
+        b"",
+        b"\n",
+        b"{",
+        b"[" * 5000,
+    ],
+)
 @pytest.mark.parametrize("stack", ["auto", "ollama", "tgi", "llamacpp", "litellm", "sglang", "comfyui", "kserve"])
 def test_strange_answers_never_make_a_probe_raise(answer: Any, stack: str) -> None:
     with serving(lambda request: request.reply(200, answer)) as server:

@@ -20,7 +20,12 @@ def test_basic_credentials_are_secret_in_plain_too() -> None:
 
 def test_secrets_go_from_texts_keys_and_deep_places() -> None:
     dirty = {"open-sesame": [{"why": "token open-sesame refused"}], "n": 3, "ok": True, "none": None}
-    assert redact(dirty, {"open-sesame"}) == {MASK: [{"why": f"token {MASK} refused"}], "n": 3, "ok": True, "none": None}
+    assert redact(dirty, {"open-sesame"}) == {
+        MASK: [{"why": f"token {MASK} refused"}],
+        "n": 3,
+        "ok": True,
+        "none": None,
+    }
 
 
 def test_what_looks_like_a_token_goes_even_if_it_is_not_ours() -> None:

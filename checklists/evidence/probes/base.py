@@ -229,7 +229,8 @@ class Visit:
             return "openai"  # nobody is there: asking twelve more times would find out nothing
         if found := owner_of(models.json()):
             return found
-        for stack in STACKS.values():
+        # Those that sign their model list come last: their other signs are such as anybody may have (a /version).
+        for stack in sorted(STACKS.values(), key=lambda stack: bool(stack.owned_by)):
             for sign in stack.signs:
                 answer = self.get(sign.path)
                 if answer.error and answer.error.kind in ("timeout", "unreachable"):

@@ -255,7 +255,7 @@ def same_name(one: str, other: str) -> bool:
     if one == other or one.removesuffix(":latest") == other.removesuffix(":latest"):
         return True
     local = [name for name in (one, other) if name.startswith(("/", "./", "~")) or name.endswith(".gguf")]
-    return len(local) == 1 and _tail(one) == _tail(other)
+    return bool(local) and _tail(one) == _tail(other)
 
 
 def _tail(name: str) -> str:

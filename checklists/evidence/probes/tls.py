@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from checklists.evidence.network import is_public
+from checklists.evidence.addresses import is_public
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,

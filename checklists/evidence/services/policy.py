@@ -6,8 +6,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from checklists import journal
+from checklists.evidence.addresses import Policy, never_reachable
 from checklists.evidence.models import AllowedNetwork
-from checklists.evidence.network import Policy, never_reachable
 from checklists.journal.errors import Invalid
 from checklists.people.models import User
 from checklists.people.rules import require

@@ -1,4 +1,4 @@
-"""The life of a run: asked for, claimed by one worker at a time, finished. A lease tells slow workers from lost ones."""
+"""The life of a run: asked for, claimed by one worker at a time, finished. A lease tells slow from lost workers."""
 
 from __future__ import annotations
 
