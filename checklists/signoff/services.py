@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -117,15 +117,21 @@ def _evidence(release: Release) -> list[dict[str, Any]]:
     ]
 
 
-def why_not_sign(*, submission: Submission, role: str, by: User) -> str | None:
-    """Why this person cannot sign in this role, in words; None when they can. For screens; ``sign`` checks again."""
+def why_not_sign(
+    *, submission: Submission, role: str, by: User, parties: Iterable[Party] | None = None
+) -> str | None:
+    """Why this person cannot sign in this role, in words; None when they can. For screens; ``sign`` checks again.
+
+    ``parties`` of the release, where the caller has read them; else they are asked for (one query)."""
     if role not in by.access.roles:
         return f"You are not a reviewer for {Role(role).label}."
     if all(need["role"] != role for need in submission.required):
         return f"This release needs no signature of {Role(role).label}."
     if submission.outcome != Outcome.PENDING:
         return f"This submission is {submission.get_outcome_display().lower()}."
-    party = Party.objects.filter(submission=submission, user=by).first()
+    if parties is None:
+        parties = Party.objects.filter(submission=submission, user=by)
+    party = next((p for p in parties if p.submission_id == submission.pk and p.user_id == by.pk), None)
     if party is not None:
         return (
             "You submitted or answered this release; somebody else has to sign."

@@ -52,7 +52,9 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
         .order_by("item_key", "-measured_at")
     )
     waivers = list(
-        Waiver.objects.filter(release=release, state__in=["requested", "approved", "expired"]).order_by("requested_at")
+        Waiver.objects.filter(release=release, state__in=["requested", "approved", "expired"])
+        .select_related("requested_by", "decided_by")
+        .order_by("requested_at")
     )
     endpoints = list(Endpoint.objects.filter(release=release).order_by("name"))
     submission = Submission.objects.filter(release=release).select_related("submitted_by").order_by("-number").first()
@@ -72,6 +74,7 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
         "card": card,
         "submission": submission,
         "standing": standing,
+        "parties": parties,
         "chips": chips,
         "gate": decide(release, artifact_digest=release.artifact_digest, now=now, facts=facts),
         "tabs": _tabs(release, tab, len(findings)),
