@@ -20,7 +20,6 @@ from checklists.people.models import (
     TeamRole,
     Token,
     User,
-    slug_validator,
 )
 from checklists.people.rules import require
 
@@ -84,18 +83,23 @@ def authenticate_token(secret: str) -> Token | None:
 # Teams
 
 
+def _check_team(team: Team, message: str) -> None:
+    try:
+        team.full_clean(exclude=["parent", "path"])
+    except ValidationError as error:
+        raise Invalid(message, errors=error.message_dict) from error
+
+
 @transaction.atomic
 def create_team(*, slug: str, name: str, parent: Team | None = None, by: User | None = None) -> Team:
     """``by`` None is for set-up by command. Raises ``Invalid`` for a bad or taken slug."""
     if by is not None:
         require(by, "team.create", parent)
-    try:
-        slug_validator(slug)
-    except ValidationError as error:
-        raise Invalid("The team was not created.", errors={"slug": error.messages}) from error
+    team = Team(slug=slug, name=name.strip(), parent=parent)
     if Team.objects.filter(slug=slug).exists():
         raise Invalid("The team was not created.", errors={"slug": ["A team with this slug exists already."]})
-    team = Team.objects.create(slug=slug, name=name, parent=parent)
+    _check_team(team, "The team was not created.")
+    team.save()
     team.path = f"{parent.path if parent else '/'}{team.pk}/"
     if len(team.ancestor_ids) > 8:
         raise Invalid("The team was not created.", errors={"parent": ["Teams nest at most eight deep."]})
@@ -118,7 +122,8 @@ def change_team(
     team = Team.objects.select_for_update().get(pk=team.pk)
     data: dict[str, str | None] = {}
     if name is not None and name != team.name:
-        data["name"] = team.name = name
+        data["name"] = team.name = name.strip()
+        _check_team(team, "The team was not changed.")
     if move and (parent.pk if parent else None) != team.parent_id:
         require(by, "team.create", parent)
         if parent and parent.path.startswith(team.path):
