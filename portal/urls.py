@@ -1,6 +1,8 @@
 from django.conf import settings
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from checklists.api.badge import Badge
+from checklists.api.views.docs import Unknown
 from portal.health import healthz, readyz
 
 urlpatterns = [
@@ -8,6 +10,8 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("checklists.api.urls")),
+    re_path(r"^api(?:/.*)?$", Unknown.as_view(), name="api-unknown"),
+    path("badge/<str:slug>.svg", Badge.as_view(), name="badge"),
     path("", include("checklists.web.urls")),
 ]
 

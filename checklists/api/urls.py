@@ -1,4 +1,52 @@
-from typing import Any
+from django.urls import path
+
+from checklists.api.views import (
+    answers,
+    checklists,
+    docs,
+    endpoints,
+    evidence,
+    gate,
+    journal,
+    models,
+    modelspec,
+    releases,
+    scorecards,
+    submissions,
+    teams,
+    waivers,
+)
 
 app_name = "api"
-urlpatterns: list[Any] = []
+R = "models/<str:slug>/releases/<str:version>/"
+urlpatterns = [
+    path("checklists/", checklists.ChecklistList.as_view(), name="checklists"),
+    path("checklists/<str:slug>/", checklists.ChecklistDetail.as_view(), name="checklist"),
+    path("checklists/<str:slug>/<str:edition>/", checklists.EditionDetail.as_view(), name="edition"),
+    path("teams/", teams.TeamList.as_view(), name="teams"),
+    path("teams/<str:slug>/", teams.TeamDetail.as_view(), name="team"),
+    path("models/", models.ModelList.as_view(), name="models"),
+    path("models/<str:slug>/", models.ModelDetail.as_view(), name="model"),
+    path("models/<str:slug>/releases/", releases.ReleaseList.as_view(), name="releases"),
+    path(R, releases.ReleaseDetail.as_view(), name="release"),
+    path(f"{R}endpoints/", endpoints.EndpointList.as_view(), name="endpoints"),
+    path(f"{R}endpoints/<int:id>/", endpoints.EndpointDetail.as_view(), name="endpoint"),
+    path(f"{R}answers/", answers.AnswerList.as_view(), name="answers"),
+    path(f"{R}answers/<str:item_key>/", answers.AnswerDetail.as_view(), name="answer"),
+    path(f"{R}answers/<str:item_key>/comments/", answers.CommentList.as_view(), name="comments"),
+    path(f"{R}probe-runs/", evidence.ProbeRunList.as_view(), name="probe-runs"),
+    path(f"{R}probe-runs/<int:id>/", evidence.ProbeRunDetail.as_view(), name="probe-run"),
+    path(f"{R}findings/", evidence.FindingList.as_view(), name="findings"),
+    path(f"{R}scorecard/", scorecards.ScorecardDetail.as_view(), name="scorecard"),
+    path(f"{R}waivers/", waivers.WaiverList.as_view(), name="waivers"),
+    path(f"{R}waivers/<int:id>/decision/", waivers.WaiverDecision.as_view(), name="waiver-decision"),
+    path(f"{R}submissions/", submissions.SubmissionList.as_view(), name="submissions"),
+    path(f"{R}submissions/<int:number>/", submissions.SubmissionDetail.as_view(), name="submission"),
+    path(f"{R}submissions/<int:number>/signoffs/", submissions.SignOffCreate.as_view(), name="signoffs"),
+    path(f"{R}modelspec/", modelspec.ModelSpecDetail.as_view(), name="modelspec"),
+    path("gate/", gate.Gate.as_view(), name="gate"),
+    path("overview/", scorecards.OverviewDetail.as_view(), name="overview"),
+    path("journal/", journal.JournalList.as_view(), name="journal"),
+    path("schema/", docs.Schema.as_view(), name="schema"),
+    path("docs/", docs.Docs.as_view(), name="docs"),
+]

@@ -1,7 +1,7 @@
 """ModelSpec documents: the configuration object of the CNCF model specification (ModelPack).
 
-Here is only the document: reading it, checking it, writing one from plain facts. What its fields mean for a checklist is
-said in ``assessments.services.modelspec``.
+Here is only the document: reading it, checking it, writing one from plain facts. What its fields mean for a checklist
+is said in ``assessments.services.modelspec``.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ _OLD_NAMES = {
 def read_yaml(text: str) -> Any:
     """A YAML document as plain values, every scalar as text. Raises ``Invalid``: bad YAML, aliases, too deep.
 
-    Text keeps ``version: 1.10`` from becoming 1.1; aliases are refused because they can stand for a document of any size.
+    Text keeps ``version: 1.10`` from becoming 1.1; aliases are refused because they can stand for any size.
     """
     try:
         yaml = YAML(typ="safe", pure=True)
@@ -135,8 +135,8 @@ def _plain(node: Node) -> Any:
 def check(document: Any, *, complete: bool = False) -> tuple[Spec, list[str]]:
     """The known fields of a document, and the dotted paths of those the specification does not know.
 
-    Nulls count as left out. ``complete``: as the specification demands it, with its layer hashes. Raises ``Invalid`` with
-    errors by dotted path.
+    Nulls count as left out. ``complete``: as the specification demands it, with its layer hashes. Raises ``Invalid``
+    with errors by dotted path.
     """
     if not isinstance(document, Mapping):
         raise Invalid("A ModelSpec document is an object with descriptor, config and modelfs.")
@@ -156,9 +156,11 @@ def check(document: Any, *, complete: bool = False) -> tuple[Spec, list[str]]:
 _FORMATS = Draft202012Validator.FORMAT_CHECKER.__class__(formats=())
 
 
-@_FORMATS.checks("date-time", raises=ValueError)
 def _is_time(value: object) -> bool:
     return not isinstance(value, str) or ("T" in value.upper() and datetime.fromisoformat(value) is not None)
+
+
+_FORMATS.checks("date-time", raises=ValueError)(_is_time)
 
 
 def _known(value: Any, schema: Spec, path: str, unknown: list[str]) -> Any:
@@ -166,7 +168,7 @@ def _known(value: Any, schema: Spec, path: str, unknown: list[str]) -> Any:
     if isinstance(value, Mapping) and "properties" in schema:
         found: Spec = {}
         for name, inner in value.items():
-            known_name = _OLD_NAMES.get(name, name)
+            known_name = _OLD_NAMES.get(str(name), str(name))
             here = f"{path}.{name}" if path else str(name)
             if known_name not in schema["properties"]:
                 unknown.append(here[:200])

@@ -7,6 +7,7 @@ from checklists.assessments.services.answers import (
     review_answers,
     save_answer,
 )
+from checklists.assessments.services.modelspec import export_modelspec, import_modelspec
 from checklists.assessments.services.waivers import decide_waiver, expire_waivers, request_waiver
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "confirm_answers",
     "decide_waiver",
     "expire_waivers",
+    "export_modelspec",
+    "import_modelspec",
     "open_answers",
     "request_waiver",
     "review_answers",

@@ -1,0 +1,1 @@
+"""How things look from outside, one module for each concept. No writing happens here: services do that."""

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from checklists.registry.models import Endpoint, Stack
+from checklists.registry.services import KEPT
+
+HEADERS_HELP = f"Values are write-only and read back as {KEPT}; sent back so, they stay as they are."
+
+
+class EndpointSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    url = serializers.CharField()
+    stack = serializers.ChoiceField(Stack.choices)
+    metrics_url = serializers.CharField(allow_blank=True)
+    prometheus_url = serializers.CharField(allow_blank=True)
+    labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
+    headers = serializers.SerializerMethodField(help_text=HEADERS_HELP)
+    may_generate = serializers.BooleanField()
+
+    def get_headers(self, endpoint: Endpoint) -> dict[str, str]:
+        return dict.fromkeys(sorted(endpoint.headers), KEPT)
+
+
+class EndpointChangeSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=80, required=False)
+    url = serializers.CharField(max_length=500, required=False)
+    stack = serializers.ChoiceField(Stack.choices, required=False)
+    metrics_url = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    prometheus_url = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    labels = serializers.DictField(child=serializers.CharField(allow_blank=True, max_length=499), required=False)
+    headers = serializers.DictField(
+        child=serializers.CharField(allow_blank=True, max_length=4000, trim_whitespace=False),
+        required=False,
+        help_text=HEADERS_HELP,
+    )
+    may_generate = serializers.BooleanField(required=False)
+
+
+class EndpointCreateSerializer(EndpointChangeSerializer):
+    name = serializers.CharField(max_length=80)
+    url = serializers.CharField(max_length=500)
