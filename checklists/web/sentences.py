@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,8 +31,8 @@ FIELDS = {
 def sentence(event: Event, items: Items | None = None) -> str:
     """What happened, to be read after the actor's name: ``answered 3.1 Latency: met``.
 
-    ``items`` maps an item's key to how it is called; without it the key stands. A verb that is not known here is told by
-    its own words. Never fails on what an older version wrote.
+    ``items`` maps an item's key to how it is called; without it the key stands. A verb not known here is told by its
+    own words. Never fails on what an older version wrote.
     """
     words = SENTENCES.get(event.verb)
     data = event.data if isinstance(event.data, dict) else {}
@@ -55,6 +56,11 @@ def mark(event: Event) -> str:
     if event.verb.startswith("assessments.waiver."):
         return "waived"
     return "partly" if event.verb in ("signoff.signoff.voided", "signoff.approval.expired") else ""
+
+
+def pretty(data: Any) -> str:
+    """JSON for people to read."""
+    return json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True)
 
 
 def _last(event: Event, back: int = 1) -> str:

@@ -17,10 +17,11 @@ from checklists.catalog.editions import ItemView, view
 from checklists.evidence.models import Finding, ProbeRun, Verdict
 from checklists.evidence.probes import PROBES
 from checklists.evidence.services import request_run
-from checklists.registry.models import Endpoint, Release
+from checklists.registry.models import Endpoint, Release, Stack
 from checklists.web.http import Request, signed_in, tell, wants_fragment
 from checklists.web.item_cards import Action, remedy_for
 from checklists.web.release_page import release_context, release_or_404
+from checklists.web.sentences import pretty
 
 RECENT_RUNS = 8
 VERDICT_ORDER = {Verdict.CONTRADICTED: 0, Verdict.VERIFIED: 1, Verdict.INCONCLUSIVE: 2}
@@ -28,7 +29,7 @@ VERDICT_ORDER = {Verdict.CONTRADICTED: 0, Verdict.VERIFIED: 1, Verdict.INCONCLUS
 
 @dataclass(frozen=True)
 class EndpointRow:
-    """An endpoint and what is known of it: the finding on its health, the stack it was recognised as, when last read."""
+    """An endpoint and what is known of it: its health, the stack it was recognised as, when it was last read."""
 
     endpoint: Endpoint
     health: Finding | None
@@ -111,18 +112,10 @@ def _place(finding: Finding, items: Mapping[str, ItemView]) -> tuple[int, int, s
 def _endpoint_row(endpoint: Endpoint, findings: list[Finding]) -> EndpointRow:
     mine = [finding for finding in findings if finding.endpoint_id == endpoint.pk]
     health = max((f for f in mine if f.probe == "endpoint.health"), key=lambda f: f.measured_at, default=None)
-    seen = next(
-        (
-            str(f.observation.get("stack"))
-            for f in mine
-            if isinstance(f.observation, dict)
-            and isinstance(f.observation.get("stack"), str)
-            and f.observation["stack"]
-        ),
-        "",
-    )
+    observations = [f.observation for f in mine if isinstance(f.observation, dict)]
+    seen = next((str(each["stack"]) for each in observations if each.get("stack")), "")
     last = max(mine, key=lambda f: f.measured_at, default=None)
-    return EndpointRow(endpoint, health, seen, last)
+    return EndpointRow(endpoint, health, dict(Stack.choices).get(seen, seen), last)
 
 
 @require_safe
@@ -142,6 +135,7 @@ def finding(request: Request, slug: str, version: str, pk: int) -> HttpResponse:
         "rule": detail.get("rule") or "",
         "samples": detail.get("samples"),
         "fresh": context["now"] < row.expires_at,
+        "observation": pretty(row.observation),
     }
     return render(request, "evidence/finding.html", context)
 

@@ -10,7 +10,7 @@ from checklists.catalog.editions import view
 from checklists.journal.models import Event
 from checklists.web.http import Request, signed_in
 from checklists.web.release_page import release_context
-from checklists.web.sentences import mark, sentence
+from checklists.web.sentences import mark, pretty, sentence
 
 PER_PAGE = 50
 
@@ -22,5 +22,5 @@ def history(request: Request, slug: str, version: str) -> HttpResponse:
     release = context["release"]
     page = Paginator(Event.objects.of_release(release.pk), PER_PAGE).get_page(request.GET.get("page"))
     shorts = {item.key: f"{item.number} {item.short}" for item in view(release.edition).items}
-    entries = [(event, sentence(event, shorts), mark(event)) for event in page.object_list]
+    entries = [(event, sentence(event, shorts), mark(event), pretty(event.data)) for event in page.object_list]
     return render(request, "history/page.html", {**context, "page_obj": page, "entries": entries})

@@ -161,7 +161,7 @@ def model(request: Request, slug: str) -> HttpResponse:
     context = {
         "model": row,
         "releases": [(release, _weakest_title(release)) for release in releases],
-        "others": releases[1:],
+        "versions": [release.version for release in releases],
         "may_change": can(request.user, "model.change", row),
         "may_open": can(request.user, "release.create", row),
         "today": timezone.now().date(),
@@ -214,8 +214,9 @@ def compare(request: Request, slug: str) -> HttpResponse:
     older = by_version.get(request.GET.get("a", ""), releases[1] if len(releases) > 1 else None)
     newer = by_version.get(request.GET.get("b", ""), releases[0] if releases else None)
     context: dict[str, Any] = {
-        "model": row, "releases": releases, "a": older, "b": newer, "everything": request.GET.get("all") == "1",
+        "model": row, "versions": list(by_version), "a": older, "b": newer, "everything": request.GET.get("all") == "1",
     }  # fmt: skip
     if older is not None and newer is not None:
-        context["comparison"] = compare_releases(older, newer, everything=context["everything"])
+        compared = compare_releases(older, newer, everything=context["everything"])
+        context |= {"comparison": compared, "pair": [(older, compared.a), (newer, compared.b)]}
     return render(request, "models/compare.html", context)

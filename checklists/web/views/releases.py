@@ -40,9 +40,7 @@ def release_create(request: Request, slug: str) -> HttpResponse:
         except Invalid as refusal:
             put_errors(form, refusal)
         else:
-            tell(
-                request, f"Release {row.version} is open. Answer the checklist, and add an endpoint to have it tested."
-            )
+            tell(request, f"Release {row.version} is open. Answer its checklist; add an endpoint to have it tested.")
             return redirect("web:release", model.slug, row.version)
     context = {"form": form, "model": model, "environments": ENVIRONMENTS}
     return render(request, "releases/form.html", context, status=422 if form.errors else 200)
