@@ -149,7 +149,7 @@ def overview(
         parts, figures = _parts_of(scope, past), _past_figures(scope, past, day)
         stages = dict(Counted(_points(scope, past).values_list("stage")))
     else:
-        parts = _quality_parts(scope) if by_quality else _section_parts(scope)
+        parts = quality_parts(scope) if by_quality else section_parts(scope)
         figures = _figures_now(scope)
         stages = dict(Counted(scope.releases().values_list("stage")))
     then = _last_recorded(day - timedelta(days=30))
@@ -188,7 +188,7 @@ class Part:
     states: Mapping[str, int]
 
 
-def _section_parts(scope: Scope) -> list[Part]:
+def section_parts(scope: Scope) -> list[Part]:
     rows = (
         SectionScore.objects.filter(release__in=scope.releases().exclude(stage__in=CLOSED))
         .values("release__model__team_id", "release__model__family", "section")
@@ -215,7 +215,7 @@ def _summed(row: Mapping[str, Any]) -> dict[str, int]:
     return {state: row[f"sum_{state}"] or 0 for state in STATES}
 
 
-def _quality_parts(scope: Scope) -> list[Part]:
+def quality_parts(scope: Scope) -> list[Part]:
     """From the items, because one item serves several qualities."""
     rows = (
         ItemState.objects.filter(release__in=scope.releases().exclude(stage__in=CLOSED))

@@ -68,19 +68,19 @@ class Nav:
     @cached_property
     def _counts(self) -> dict[str, int]:
         if self._user is None:
-            return {"notices": 0, "waivers": 0}
+            return {"unread": 0, "undecided": 0}
         unread = Notice.objects.filter(user=OuterRef("pk"), read_at=None)
         waivers = Waiver.objects.waiting_for(self._user.access.reviewer_roles).exclude(requested_by=OuterRef("pk"))
-        row = User.objects.filter(pk=self._user.pk).annotate(notices=counted(unread), waivers=counted(waivers))
-        return row.values("notices", "waivers").get()
+        row = User.objects.filter(pk=self._user.pk).annotate(unread=counted(unread), undecided=counted(waivers))
+        return row.values("unread", "undecided").get()
 
     @property
     def inbox_count(self) -> int:
-        return self._counts["notices"]
+        return self._counts["unread"]
 
     @cached_property
     def reviews_count(self) -> int:
         """Submissions and waivers that wait for this reviewer."""
         if self._user is None or not self._user.access.reviewer_roles:
             return 0
-        return len(waiting_submissions(self._user)) + self._counts["waivers"]
+        return len(waiting_submissions(self._user)) + self._counts["undecided"]

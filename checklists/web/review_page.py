@@ -6,7 +6,7 @@ Only reading and arranging, from what ``release_context`` has read; the one quer
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from checklists.assessments.models import Answer, Status, Waiver
@@ -153,7 +153,7 @@ def build_review(context: Mapping[str, Any], user: User, role: str = "") -> Revi
         each.accepted = answer.is_accepted(context["now"])
         _compare(each, base, content.content, edition)
         if each.change or mine or each.flagged or row.blocks:
-            each.callouts = cards.callouts(row)
+            each.callouts = [replace(callout, action=None) for callout in cards.callouts(row)]
         if each.change and base is not None:
             changed.append(each)
         elif mine or (chosen is None and (each.flagged or row.blocks)):
