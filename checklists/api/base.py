@@ -37,6 +37,7 @@ class View(GenericAPIView[Any]):
     ``may_forbid_reading`` is for the OpenAPI document: GET can answer 403.
     """
 
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     filter_backends: tuple[type[Any], ...] = ()
     may_forbid_reading = False
     nul_is_refused = True

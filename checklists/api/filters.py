@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters.filters import CharFilter, ChoiceFilter, IsoDateTimeFilter, ModelChoiceFilter, OrderingFilter
 from django_filters.rest_framework.filterset import FilterSet
+from rest_framework.exceptions import ValidationError
 
 from checklists.api.base import EARLIEST, LATEST
 from checklists.catalog.choices import Family
@@ -80,5 +80,5 @@ class JournalFilter(FilterSet):
 
     def not_before(self, rows: QuerySet[Any], name: str, since: datetime) -> QuerySet[Any]:
         if not EARLIEST <= since.date() <= LATEST:
-            raise forms.ValidationError({"since": [f"A moment from {EARLIEST.year} to {LATEST.year}."]})
+            raise ValidationError({"since": [f"A moment from {EARLIEST.year} to {LATEST.year}."]})
         return rows.filter(at__gte=since)

@@ -153,7 +153,7 @@ def overview(
         figures = _figures_now(scope)
         stages = dict(Counted(scope.releases().values_list("stage")))
     then = _last_recorded(day - timedelta(days=30))
-    teams, families, organisation = _rows(parts, scope, past if day < today else None)
+    teams, families, organisation = _rows(parts, scope, (past or date.min) if day < today else None)
     everything = scope.releases().filter(model__isnull=False).aggregate(n=Count("model", distinct=True))["n"]
     return Overview(
         as_of=day,
