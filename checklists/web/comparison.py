@@ -10,6 +10,7 @@ from checklists.catalog.editions import ItemView, view
 from checklists.evidence.models import Finding
 from checklists.registry.models import Release
 from checklists.scorecards.cards import Card, CardItem, build_card
+from checklists.scorecards.scoring import Tally
 from checklists.web.forms.answers import shown
 
 
@@ -43,12 +44,12 @@ class ItemComparison:
 
 @dataclass(frozen=True)
 class SectionComparison:
-    """One section: its scores, and the items that are shown."""
+    """One section: what it adds up to in each release, and the items that are shown."""
 
     key: str
     title: str
-    a: int | None
-    b: int | None
+    a: Tally | None
+    b: Tally | None
     items: tuple[ItemComparison, ...]
 
 
@@ -92,15 +93,7 @@ def compare_releases(a: Release, b: Release, *, everything: bool = False) -> Com
                 items.append(compared)
         score_a, score_b = card_a.score.sections.get(section.key), card_b.score.sections.get(section.key)
         if items:
-            sections.append(
-                SectionComparison(
-                    section.key,
-                    section.title,
-                    score_a.score if score_a else None,
-                    score_b.score if score_b else None,
-                    tuple(items),
-                )
-            )
+            sections.append(SectionComparison(section.key, section.title, score_a, score_b, tuple(items)))
     return Comparison(card_a, card_b, tuple(_facts(a, b)), tuple(sections), differing)
 
 

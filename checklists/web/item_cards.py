@@ -15,7 +15,7 @@ from checklists.catalog.choices import Quality
 from checklists.catalog.editions import ClaimView, ExampleView, ItemView, SectionView, view
 from checklists.evidence.metrics import Histogram
 from checklists.evidence.models import Finding, Verdict
-from checklists.evidence.probes.metrics_page import PHASES
+from checklists.evidence.stacks import PHASES
 from checklists.people.models import User
 from checklists.scorecards.cards import Card, CardItem
 from checklists.scorecards.states import State
@@ -211,12 +211,10 @@ class Cards:
     def callouts(self, row: CardItem) -> list[Callout]:
         """What was measured for an item, contradictions first; else the one action that would measure it."""
         found = sorted(self.findings.get(row.item.key, []), key=lambda f: (ORDER[Verdict(f.verdict)], f.endpoint_name))
-        settled = {(f.endpoint_id, f.probe) for f in found if f.verdict != Verdict.INCONCLUSIVE}
-        shown_findings = [
-            f for f in found if f.verdict != Verdict.INCONCLUSIVE or (f.endpoint_id, f.probe) not in settled
-        ]
-        if shown_findings:
-            return [self.callout(finding) for finding in shown_findings]
+        # A reading that settled nothing is of interest only where no other reading did.
+        settled = [finding for finding in found if finding.verdict != Verdict.INCONCLUSIVE]
+        if found:
+            return [self.callout(finding) for finding in settled or found]
         if row.item.probes and row.answer is not None and row.answer.status != Status.NOT_APPLICABLE:
             return [self.nothing_measured()]
         return []
@@ -260,18 +258,19 @@ class Cards:
 
 
 def remedy_for(finding: Finding, where: list[str]) -> Action | None:
-    """The one action for an inconclusive finding, if the endpoint still exists."""
+    """The one action that could settle an inconclusive finding; none if there is no endpoint or nothing to do at it."""
     endpoint = finding.endpoint
-    if endpoint is None or "claimed yet" in finding.reason:
+    if endpoint is None:
         return None
     url = reverse("web:endpoint_edit", args=[*where, endpoint.pk])
+    observation = finding.observation if isinstance(finding.observation, dict) else {}
     if finding.probe == "generation.small" and not endpoint.may_generate:
         return Action("Allow generation", f"{url}#id_may_generate")
-    if finding.probe.startswith("metrics.") and not endpoint.metrics_url:
-        return Action("Give the metrics address", f"{url}#id_metrics_url")
     if "credentials were refused" in finding.reason:
         return Action("Check the headers", f"{url}#headers")
-    return Action("Check the endpoint", url)
+    if finding.probe.startswith("metrics.") and (observation.get("error") or not observation.get("stack")):
+        return Action("Give the metrics address", f"{url}#id_metrics_url")
+    return Action("Check the endpoint", url) if observation.get("error") else None
 
 
 def _claimed_and_measured(finding: Finding) -> str:
@@ -300,9 +299,8 @@ def _distribution(finding: Finding, answer: Answer | None) -> tuple[list[Bucket]
     buckets: list[Bucket] = [
         {"upper": bound * 1000, "count": int(count)} for bound, count in zip(histogram.bounds, counts, strict=True)
     ]
-    while buckets and not buckets[-1]["count"]:
-        buckets.pop()
-    return buckets, float(goal)
+    full = [index for index, bucket in enumerate(buckets) if bucket["count"]]
+    return (buckets[max(0, full[0] - 1) : full[-1] + 1] if full else []), float(goal)
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
 
     ``tab`` is ``checklist``, ``evidence``, ``review`` or ``history``. Keys: ``release``, ``model``, ``card``
     (``scorecards.cards.Card``), ``submission`` (the latest) and its ``standing``, both None before the first;
-    ``chips`` (role and where its signature stands), ``gate`` (``GateDecision``), ``tabs``, ``can`` (name → bool), ``now``;
-    and what was read on the way: ``answers`` (with people and ``comment_count``), ``findings`` (the current ones, without
-    ``detail``, on other tabs than checklist and evidence without ``observation`` too), ``waivers`` (neither declined nor
-    revoked) and ``endpoints``.
+    ``chips`` (role and where its signature stands), ``gate`` (``GateDecision``), ``tabs``, ``can`` (name → bool) and
+    ``now``; and what was read on the way: ``answers`` (with people and ``comment_count``), ``findings`` (the current
+    ones, without ``detail``, and outside of checklist and evidence without ``observation``), ``waivers`` (neither
+    declined nor revoked) and ``endpoints``.
     """
     release = release_or_404(request, slug, version)
     now = timezone.now()

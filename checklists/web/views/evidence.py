@@ -83,13 +83,17 @@ def _findings(context: Mapping[str, Any]) -> dict[str, Any]:
         FindingRow(finding, items.get(finding.item_key), context["now"] < finding.expires_at)
         for finding in sorted(context["findings"], key=lambda f: _place(f, items))
     ]
+    settled = [row for row in rows if row.finding.verdict != Verdict.INCONCLUSIVE]
+    settled_items = {(row.finding.endpoint_name, row.item.key) for row in settled if row.item}
     groups: dict[tuple[str, str], list[FindingRow]] = defaultdict(list)
     for row in rows:
-        if row.finding.verdict == Verdict.INCONCLUSIVE:
+        # A reading that settled nothing is of no interest where another probe at the same endpoint did.
+        known = row.item is not None and (row.finding.endpoint_name, row.item.key) in settled_items
+        if row.finding.verdict == Verdict.INCONCLUSIVE and not known:
             groups[row.finding.reason, row.finding.endpoint_name].append(row)
     return {
         "endpoint_rows": [_endpoint_row(endpoint, context["findings"]) for endpoint in context["endpoints"]],
-        "settled": [row for row in rows if row.finding.verdict != Verdict.INCONCLUSIVE],
+        "settled": settled,
         "unsettled": [
             Unsettled(
                 reason,

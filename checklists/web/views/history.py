@@ -20,7 +20,8 @@ def history(request: Request, slug: str, version: str) -> HttpResponse:
     """Newest first."""
     context = release_context(request, slug, version, "history")
     release = context["release"]
-    page = Paginator(Event.objects.of_release(release.pk), PER_PAGE).get_page(request.GET.get("page"))
+    events = Event.objects.of_release(release.pk).order_by("-at", "-sequence")
+    page = Paginator(events, PER_PAGE).get_page(request.GET.get("page"))
     shorts = {item.key: f"{item.number} {item.short}" for item in view(release.edition).items}
     entries = [(event, sentence(event, shorts), mark(event), pretty(event.data)) for event in page.object_list]
     return render(request, "history/page.html", {**context, "page_obj": page, "entries": entries})

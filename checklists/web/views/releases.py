@@ -33,7 +33,8 @@ def release_create(request: Request, slug: str) -> HttpResponse:
     model = model_or_404(request, slug)
     require(request.user, "release.create", model)
     earlier = releases_of(model)
-    form = ReleaseForm(request.POST or None, earlier=earlier, initial={"carry_over_from": request.GET.get("from")})
+    source = request.GET.get("from", earlier[0].version if earlier else "")
+    form = ReleaseForm(request.POST or None, earlier=earlier, initial={"carry_over_from": source})
     if request.method == "POST" and form.is_valid():
         try:
             row = services.create_release(model=model, by=request.user, **form.cleaned_data)
