@@ -78,6 +78,11 @@ class Running:
     def said(self) -> str:
         return self.output.read_text()
 
+    def everyone(self) -> dict[int, str]:
+        """All its descendants, once they are: broker, web server and its two, task worker and its two, task clock."""
+        wait_until(lambda: len(descendants(self.process.pid)) >= 8, 60)
+        return descendants(self.process.pid)
+
     def children(self, words: str) -> list[int]:
         """Direct children whose command line holds these words."""
         direct = [
@@ -97,7 +102,7 @@ def up(tmp_path: Path) -> Iterator[Running]:
             stdout=written, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
     try:
-        wait_until(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, 90)
+        wait_until(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, 180)
         address = re.search(r"running at (\S+)/", output.read_text())
         assert address, output.read_text()
         yield Running(process, tmp_path / "data", output, address[1])
@@ -135,11 +140,10 @@ def test_up_serves_restarts_what_dies_and_leaves_nothing_behind_on_sigterm(up: R
         assert up.children(name), name
     worker = up.children("portal worker")
     os.kill(worker[0], signal.SIGKILL)
-    wait_until(lambda: up.children("portal worker") not in ([], worker))
+    wait_until(lambda: up.children("portal worker") not in ([], worker), 30)
     assert "Task worker ended; it starts again in 1 s." in up.said()
 
-    everyone = descendants(up.process.pid)
-    assert len(everyone) >= 7
+    everyone = up.everyone()
     began = time.monotonic()
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(15) == 0
@@ -149,8 +153,7 @@ def test_up_serves_restarts_what_dies_and_leaves_nothing_behind_on_sigterm(up: R
 
 
 def test_up_leaves_nothing_behind_when_it_is_killed(up: Running) -> None:
-    wait_until(lambda: len(descendants(up.process.pid)) >= 8)  # broker, web and its two, worker and its two, beat
-    everyone = descendants(up.process.pid)
+    everyone = up.everyone()
     up.process.kill()
     wait_until(lambda: none_left(everyone), 10)
 

@@ -69,7 +69,7 @@ class Command(BaseCommand):
         self.prepare(launch, environment)
         web = launch.web(environment)
         supervisor.keep(web, launch.worker(environment), launch.beat(environment))
-        web.wait_until(lambda: answers(f"{launch.local_address}/healthz"), seconds=60)
+        web.wait_until(lambda: answers(f"{launch.local_address}/healthz"), seconds=180)
         self.say(
             f"\nPreflight is running at {launch.address}/\n"
             f"  Sign in:  {self.how_to_sign_in(launch, environment)}\n"
