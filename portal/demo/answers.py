@@ -295,9 +295,10 @@ def _reliability(subject: Subject, source: random.Random) -> Told:
 
 
 def _security(subject: Subject, source: random.Random) -> Told:
+    refused, held = source.randint(950, 997) / 10, source.randint(900, 990) / 10
     return {
         "security.input-sanitisation": {
-            "rules": "types and sizes checked at the gateway; control characters removed; retrieved text marked as untrusted",
+            "rules": "types and sizes checked at the gateway; control characters removed; foreign text marked",
             "guardrail": "gateway-guard 1.1",
         },
         "security.logging-privacy": {
@@ -307,7 +308,7 @@ def _security(subject: Subject, source: random.Random) -> Told:
         },
         "security.access-control": {"scheme": "api_key", "rotation_days": source.choice([30, 90])},
         "security.safety-behaviour": {
-            "evaluation": f"house refusal set, {source.randint(950, 997) / 10} % as wanted; injection set, {source.randint(900, 990) / 10} % held",
+            "evaluation": f"house refusal set, {refused} % as wanted; injection set, {held} % held",
         },
         "security.data-governance": {
             "licence": source.choice(["Apache-2.0", "MIT", "Llama 3.1 Community Licence"]),
@@ -348,34 +349,3 @@ def _operations(subject: Subject, source: random.Random) -> Told:
         },
         "operations.runtime-constraints": limits,
     }
-
-
-_WORDS = {
-    "met": (
-        "Checked on this revision; the report is linked.",
-        "As for the version before, checked again.",
-        "Agreed with the platform team, see the page.",
-        "Measured on the staging cluster with last month's traffic.",
-    ),
-    "partly": (
-        "In place for the EU region; the second region follows with the next rollout.",
-        "The numbers are from the previous revision. A new run is planned.",
-        "Works by hand; the automation is still a pull request.",
-    ),
-    "not_met": (
-        "Not done yet. It is on the plan for this sprint.",
-        "We have not found a good way to measure this. Ideas are welcome.",
-    ),
-    "not_applicable": (
-        "The model runs as a nightly batch; nobody waits for it.",
-        "There is one fixed replica on purpose, so nothing scales.",
-        "It has no state of its own and calls nothing outside.",
-    ),
-}
-
-
-def words_for(item: ItemView, status: str, source: random.Random) -> str:
-    """A justification: always where the item asks for one, sometimes elsewhere."""
-    if item.justification.get(status) == "required" or source.random() < 0.25:
-        return source.choice(_WORDS[status])
-    return ""

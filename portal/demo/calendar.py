@@ -13,12 +13,12 @@ SUBMITTED = ("in_review", "changes_requested", "approved", "rejected", "live", "
 # stage → days ago between which such a release was registered; with a release after it: earlier.
 REGISTERED = {
     "retired": (178, 184),
-    "live": (88, 182),
-    "approved": (34, 62),
-    "in_review": (22, 48),
-    "changes_requested": (26, 50),
+    "live": (40, 182),
+    "approved": (24, 52),
+    "in_review": (22, 95),
+    "changes_requested": (26, 90),
     "rejected": (90, 120),
-    "draft": (6, 44),
+    "draft": (6, 100),
 }
 # How far along a draft is, and when the next launches are: days from today.
 LAUNCHES = {"approved": (3, 35), "in_review": (9, 55), "changes_requested": (20, 75), "draft": (28, 84)}
@@ -64,7 +64,7 @@ def dates_of(model: DemoModel, now: datetime) -> dict[str, Dates]:
         last = place == len(model.releases) - 1
         low, high = REGISTERED[release.stage]
         if release.stage == "live" and not last:
-            low, high = (96, 128) if place else (112, 182)
+            low, high = (104, 132) if place else (112, 182)
         ago = source.randint(low, high)
         created = _office(now - timedelta(days=ago), source)
         if end_of_previous is not None and created < end_of_previous + timedelta(days=2):
@@ -96,7 +96,7 @@ def _life(model: DemoModel, release: DemoRelease, created: datetime, now: dateti
     if submitted:
         room = max(now - submitted - timedelta(hours=1), timedelta(hours=1))
         steps = [min(timedelta(hours=source.randint(6, 30)) * (n + 1), room * (n + 1) / 4) for n in range(3)]
-        signed = tuple(submitted + step for step in steps)
+        signed = tuple(submitted + step for step in sorted(steps))
         if release.stage in ("live", "retired"):
             live = signed[-1] + timedelta(days=source.randint(1, 5))
     low, high = LAUNCHES.get(release.stage, (0, 0))

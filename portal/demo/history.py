@@ -155,5 +155,7 @@ def write_history(*, now: datetime) -> int:
             row.since = timelines[row.item_id][-1][0]
             rows.append(row)
     HistoryPoint.objects.bulk_create(points, batch_size=500)
-    ItemState.objects.bulk_update(rows, ["since"], batch_size=200)
+    ItemState.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["release", "item"], update_fields=["since"], batch_size=500
+    )
     return len(points)

@@ -159,7 +159,8 @@ _LINES: tuple[tuple[str, str], ...] = (
     ("draft-speculator serving-platform llm 3 vllm 0.2:live", "Drafts tokens for speculative decoding."),
     ("base-8b serving-platform llm 1 vllm 3.1:live 3.2:in_review", "The general model that teams start from."),
     (
-        "long-context-summariser-for-regulated-correspondence-and-case-files serving-platform llm 2 vllm 0.3:draft@small",
+        "long-context-summariser-for-regulated-correspondence-and-case-files "
+        "serving-platform llm 2 vllm 0.3:draft@small",
         "Reads whole case files of letters with authorities and sums them up for the legal department.",
     ),
     # Embeddings

@@ -20,10 +20,10 @@ from checklists.notices.models import Notice
 from checklists.people.models import Membership, RoleGrant, Team, User
 from checklists.registry.models import Model, Release
 from checklists.registry.services import create_model
-from checklists.scorecards.services import refresh_all
+from checklists.scorecards.services import refresh_all, refresh_from_event
 from portal.demo.calendar import dates_of
 from portal.demo.history import write_history
-from portal.demo.ledger import Ledger
+from portal.demo.ledger import Ledger, silenced
 from portal.demo.measuring import NETWORK, Sights, look
 from portal.demo.models import MODELS
 from portal.demo.people import ADMIN, ORGANISATION, PASSWORD, PEOPLE, TEAMS
@@ -59,7 +59,7 @@ def is_loaded() -> bool:
 
 def load(*, say: Callable[[str], None], now: datetime | None = None) -> None:
     """Everything, or nothing if it fails. The model servers are asked first, outside the transaction."""
-    now = now or timezone.now()
+    now = (now or timezone.now()).replace(second=0, microsecond=0)
     say(f"Loading the demo organisation {ORGANISATION} …")
     sights = look()
     say(f"  Asked the model servers of {len(sights)} releases.")
@@ -73,23 +73,26 @@ def load_organisation(now: datetime, sights: Sights, say: Callable[[str], None])
     people = add_people(ledger, now - BEGUN)
     allow_network(cidr=NETWORK, by=people[ADMIN], note="The demo's model servers on this machine")
     say(f"  {len(TEAMS)} units and teams, {len(people)} people.")
-    tell_stories(now, people, sights, ledger)
-    assign(people)
-    expire_waivers()
+    with silenced(refresh_from_event):
+        tell_stories(now, people, sights, ledger)
+        assign(people)
+        expire_waivers()
     refresh_all()
     points = write_history(now=now)
     Notice.objects.filter(created_at__lt=now - READ).update(read_at=now)
     queue_runs(people, now, ledger)
     ledger.flush()
     say(
-        f"  {Model.objects.count()} models, {Release.objects.count()} releases, {Event.objects.count():,} events, {points:,} points of history."
+        f"  {Model.objects.count()} models, {Release.objects.count()} releases, {Event.objects.count():,} events, "
+        f"{points:,} points of history."
     )
 
 
 def add_people(ledger: Ledger, at: datetime) -> dict[str, User]:
     """Teams, people and their roles, with one hash for all: the demo's users share a password."""
     teams: dict[str, Team] = {}
-    for place, (slug, (name, parent)) in enumerate(TEAMS.items()):
+    units_first = sorted(TEAMS.items(), key=lambda entry: entry[1][1] is not None)
+    for place, (slug, (name, parent)) in enumerate(units_first):
         above = teams.get(parent or "")
         team = teams[slug] = Team.objects.create(slug=slug, name=name, parent=above)
         team.path = f"{above.path if above else '/'}{team.pk}/"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
+
+from checklists.catalog.editions import ItemView
 
 
 @dataclass(frozen=True)
 class Twist:
-    """``left_open``: items not met; ``waived``: item → days until its waiver ends; ``asked``: waivers that wait;
-    ``signed``: roles that have signed; ``resubmitted``: the item changed after signatures, so that one role signs again;
-    ``comments``: item → what was said, by usernames."""
+    """``left_open``: items not met; ``waived``: item → days until its waiver ends; ``asked``: such that wait;
+    ``declined``: waivers that were refused; ``signed``: roles that have signed; ``resubmitted``: the item changed after
+    signatures, so that one role signs again; ``complete``: a draft that leaves nothing else open; ``verdict``: what a
+    reviewer said who did not approve; ``comments``: item → who said what."""
 
     left_open: tuple[str, ...] = ()
     waived: dict[str, int] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
+    declined: tuple[str, ...] = ()
     signed: tuple[str, ...] | None = None
     resubmitted: str = ""
     complete: bool = False
@@ -51,7 +56,8 @@ TWISTS: dict[tuple[str, str], Twist] = {
         },
     ),
     ("fraud-llm", "0.9"): Twist(
-        verdict="The server offers 8,192 tokens, the answer says 32,768. Order histories will be cut. Please serve what you claim, or claim what you serve."
+        verdict="The server offers 8,192 tokens, the answer says 32,768. Order histories will be cut. "
+        "Serve what you claim, or claim what you serve."
     ),
     ("shop-guide", "3.5"): Twist(signed=("mlops", "security", "sre"), resubmitted="reliability.timeouts"),
     ("studio-xl", "2"): Twist(waived={"reliability.load-test": 3}, signed=("mlops",)),
@@ -64,6 +70,7 @@ TWISTS: dict[tuple[str, str], Twist] = {
     ("size-advisor", "2.0"): Twist(waived={"reliability.backpressure": -12}),
     ("translate-nordic", "6.1"): Twist(signed=("mlops", "sre")),
     ("intent-router", "1.5"): Twist(signed=("security",)),
+    ("copy-draft", "1.9"): Twist(declined=("release.rollback",)),
     ("query-rewrite", "1.2"): Twist(signed=()),
     ("answer-box", "1.0"): Twist(signed=("mlops",)),
     ("product-blurb", "2.3"): Twist(signed=("sre",)),
@@ -128,3 +135,33 @@ CONDITIONS = (
     "Rotate the gateway key and write the date down",
     "Add the second region to the latency dashboard",
 )
+
+_WORDS = {
+    "met": (
+        "Checked on this revision; the report is linked.",
+        "As for the version before, checked again.",
+        "Agreed with the platform team, see the page.",
+        "Measured on the staging cluster with last month's traffic.",
+    ),
+    "partly": (
+        "In place for the EU region; the second region follows with the next rollout.",
+        "The numbers are from the previous revision. A new run is planned.",
+        "Works by hand; the automation is still a pull request.",
+    ),
+    "not_met": (
+        "Not done yet. It is on the plan for this sprint.",
+        "We have not found a good way to measure this. Ideas are welcome.",
+    ),
+    "not_applicable": (
+        "The model runs as a nightly batch; nobody waits for it.",
+        "There is one fixed replica on purpose, so nothing scales.",
+        "It has no state of its own and calls nothing outside.",
+    ),
+}
+
+
+def words_for(item: ItemView, status: str, source: random.Random) -> str:
+    """A justification: always where the item asks for one, sometimes elsewhere."""
+    if item.justification.get(status) == "required" or source.random() < 0.25:
+        return source.choice(_WORDS[status])
+    return ""
