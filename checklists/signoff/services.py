@@ -323,9 +323,10 @@ def _void(*, release_id: int, reason: str, event: Event) -> None:
             subject=submission.subject,
             release_id=release.pk,
             data={"roles": sorted({row.role for row in fallen}), "reason": reason},
+            at=event.at,
         )
     if submission.outcome == Outcome.APPROVED and release.stage == Stage.APPROVED:
-        set_stage(release=release, stage=Stage.DRAFT, by=None, why="changed after its approval")
+        set_stage(release=release, stage=Stage.DRAFT, by=None, why="changed after its approval", at=event.at)
 
 
 @transaction.atomic
