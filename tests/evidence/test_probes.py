@@ -323,6 +323,14 @@ def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: 
         return judge("model.limits", item, claims, observe("model.limits", server))
 
 
+def test_what_a_proxy_declares_for_its_model_is_its_limit():
+    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens.
+    table = {**LITELLM, "/v1/models": {"data": [{"id": "gpt-house", "owned_by": "openai", "max_input_tokens": 8192}]}}
+    assert limit(table, max_input=8192, unit="tokens").verdict == "verified"
+    assert limit(table, max_input=16384, unit="tokens").verdict == "contradicted"
+    assert limit(LITELLM, max_input=8192, unit="tokens").verdict == "inconclusive"
+
+
 def test_a_served_limit_verifies_or_contradicts_the_claim() -> None:
     assert limit(VLLM, max_input=32768, unit="tokens").verdict == "verified"
     judgement = limit(VLLM, max_input=131072, unit="tokens")

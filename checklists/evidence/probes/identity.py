@@ -55,6 +55,7 @@ def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
             "parent": text_of(entry.get("parent")),
             "owned_by": text_of(entry.get("owned_by")),
             "max_len": number_of(entry.get("max_model_len")),
+            "max_input": number_of(entry.get("max_input_tokens")),  # LiteLLM proxy
             "n_ctx": number_of(dict_of(entry.get("meta")).get("n_ctx")),
         }
         for entry in map(dict_of, list_of(body.get("data")))

@@ -68,6 +68,7 @@ class Limits(Probe):
         rows, answer = served_models(visit)
         for row in rows:
             add("context_tokens", row.get("max_len"), f"max_model_len of {stack.models}")
+            add("max_input", row.get("max_input"), f"max_input_tokens of {stack.models}")
             add("context_tokens", row.get("n_ctx"), f"n_ctx of {stack.models}")
         observation: Observation = {"stack": stack.key, "limits": limits}
         if path := INFO_PATHS.get(stack.key):
