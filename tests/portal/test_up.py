@@ -34,7 +34,7 @@ def bare_environment(**more: str) -> dict[str, str]:
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
-        cwd=PRODUCT, env=bare_environment(**environment), capture_output=True, text=True, check=False, timeout=60,
+        cwd=PRODUCT, env=bare_environment(**environment), capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
 
 
