@@ -1,13 +1,23 @@
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import include, path, re_path
 
 from checklists.api.badge import Badge
 from checklists.api.views.docs import Unknown
 from portal.health import healthz, readyz
 
+
+def favicon(request: HttpRequest) -> HttpResponse:
+    """For browsers that ask for it without reading the page."""
+    return redirect(staticfiles_storage.url("icons/favicon.svg"))
+
+
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("favicon.ico", favicon, name="favicon"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("checklists.api.urls")),
     re_path(r"^api(?:/.*)?$", Unknown.as_view(), name="api-unknown"),
