@@ -82,14 +82,14 @@ class Claiming:
             at=dates.created,
         )
         self.release.endpoints.all().delete()  # the address of the version before
-        self.endpoint = Endpoint.objects.create(
-            release=self.release,
-            name="production" if demo.tier < 3 else "staging",
-            url=endpoint_url(demo, self.version),
-            stack=STACK.get(self.version.kind, "auto"),
-            headers=HEADERS,
-            may_generate=True,
-        )
+        facts: dict[str, Any] = {
+            "name": self.release.environment,
+            "url": endpoint_url(demo, self.version),
+            "stack": STACK.get(self.version.kind, "auto"),
+            "headers": HEADERS,
+            "may_generate": True,
+        }
+        self.endpoint = Endpoint.objects.create(release=self.release, **facts)
         self.ledger.add(
             verb="registry.endpoint.created",
             actor=by,

@@ -11,9 +11,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from checklists.catalog.editions import view
-from checklists.evidence.client import Client
+from checklists.evidence.client import Client, Policy
 from checklists.evidence.models import Finding, ProbeRun, RunReason, RunState, Verdict
-from checklists.evidence.network import Policy
 from checklists.evidence.probes import PROBES, Target, Visit
 from checklists.evidence.services import Measurement
 from checklists.people.models import User
