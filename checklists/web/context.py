@@ -27,7 +27,19 @@ ACTIVE = {
 }
 # Pages about one release: where a reviewer comes to from the queue, and a team from its models.
 REVIEWING = {"review", "submission", "submission_create", "sign", "waiver_create", "waiver_decision"}
-ELSEWHERE = {"settings", "people", "person", "teams", "team", "routes", "networks", "tokens", "journal", "search", "setup"}
+ELSEWHERE = {
+    "settings",
+    "people",
+    "person",
+    "teams",
+    "team",
+    "routes",
+    "networks",
+    "tokens",
+    "journal",
+    "search",
+    "setup",
+}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -72,7 +84,8 @@ class Nav:
         unread = Notice.objects.filter(user=OuterRef("pk"), read_at=None)
         waivers = Waiver.objects.waiting_for(self._user.access.reviewer_roles).exclude(requested_by=OuterRef("pk"))
         row = User.objects.filter(pk=self._user.pk).annotate(unread=counted(unread), undecided=counted(waivers))
-        return row.values("unread", "undecided").get()
+        unread_count, undecided = row.values_list("unread", "undecided").get()
+        return {"unread": unread_count, "undecided": undecided}
 
     @property
     def inbox_count(self) -> int:

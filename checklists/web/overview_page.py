@@ -1,46 +1,27 @@
-"""Everything on the overview, in nine queries however large the organisation.
-
-``scorecards.rollups.overview`` answers the same questions one by one, for the API and for any day; the page needs the
-launches, the trend and the decisions beside them, so it reads each table once and adds up here. A test holds both to the
-same figures.
-"""
+"""The overview as its page shows it: figures with their change, rows with their cells, launches, trend, decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from statistics import median
 from typing import Any
 
-from django.db.models import Count, F, Min, OuterRef, Q, Subquery, Sum
 from django.urls import reverse
 from django.utils import timezone
 
 from checklists.assessments.models import Waiver
-from checklists.catalog.choices import Family, Quality
+from checklists.catalog.choices import Quality
 from checklists.catalog.editions import EditionView, current_edition, view
 from checklists.evidence.models import Finding
-from checklists.journal.models import Event
 from checklists.people.models import Team, User
-from checklists.registry.models import Release, Stage
-from checklists.scorecards.models import HistoryPoint
-from checklists.scorecards.rollups import (
-    CLOSED,
-    Figures,
-    Row,
-    Scope,
-    failing_most,
-    quality_parts,
-    section_parts,
-)
+from checklists.registry.models import Stage
+from checklists.scorecards.rollups import CLOSED, Figures, Row, Scope, failing_most, quality_parts, section_parts
 from checklists.scorecards.states import STATES
-from checklists.signoff.models import Outcome, Submission
+from checklists.web import overview_reads as reads
 from checklists.web.charts import WEEKS, Launch, Point
 from checklists.web.risk import Risk, risk_of
-from checklists.web.waiting import counted
 
-HALF_YEAR = timedelta(days=183)
 MONTH = timedelta(days=30)
 SOON = timedelta(days=28)  # a contradiction before a launch within this needs a decision now
 THIS_WEEK = timedelta(days=7)
@@ -62,14 +43,22 @@ class Decision:
 
 @dataclass(frozen=True)
 class Kpi:
-    """One number with its change: ``better`` and ``worse`` colour the words, neither does not."""
+    """One number with its change in words; ``good`` is the word that means an improvement."""
 
     label: str
     value: str
     of: str
     change: str
-    mood: str = ""
+    good: str = "fewer"
     url: str = ""
+
+    @property
+    def mood(self) -> str:
+        """``better``, ``worse`` or nothing, the class that colours the change."""
+        word = self.change.rpartition(" ")[2]
+        if word not in ("more", "fewer", "faster", "slower"):
+            return ""
+        return "better" if word in (self.good, "faster") else "worse"
 
 
 @dataclass
@@ -106,18 +95,26 @@ class OverviewPage:
 
     @property
     def kpis(self) -> list[Kpi]:
+        """The KPI line; the fresh share has no past to be compared with."""
         new, old = self.figures, self.before
-        where = self.query
         items = reverse("web:items")
+        blocked = f"{items}?blocking=1&launch=1{self.query}"
+        plural = "" if new.contradicted_releases == 1 else "s"
+        fresh = ("–", "nothing measured yet") if new.fresh is None else (f"{new.fresh} %", "of what was measured")
+        days = ("–", "") if new.days_to_approval is None else (f"{new.days_to_approval:g}", "days, median")
         return [
-            Kpi("Ready to launch", str(new.ready), f"of {new.releases}", *_more(new.ready, old and old.ready, good=True)),
-            Kpi("Blocked before a launch", str(new.blocked), "", *_more(new.blocked, old and old.blocked), url=f"{items}?blocking=1&launch=1{where}"),
-            Kpi("Contradicted claims", str(new.contradicted), f"in {new.contradicted_releases} release{'' if new.contradicted_releases == 1 else 's'}",
-                *_more(new.contradicted, old and old.contradicted), url=f"{items}?state=contradicted{where}"),
-            Kpi("Evidence still fresh", "–" if new.fresh is None else f"{new.fresh} %", "", "of what was measured" if new.fresh is not None else "nothing measured yet"),
-            Kpi("Registration to approval", "–" if new.days_to_approval is None else f"{new.days_to_approval:g}", "" if new.days_to_approval is None else "days, median",
-                *_faster(new.days_to_approval, old.days_to_approval if old else None)),
-        ]  # fmt: skip
+            Kpi("Ready to launch", f"{new.ready}", f"of {new.releases}", _more(new.ready, old and old.ready), "more"),
+            Kpi("Blocked before a launch", f"{new.blocked}", "", _more(new.blocked, old and old.blocked), url=blocked),
+            Kpi(
+                "Contradicted claims",
+                f"{new.contradicted}",
+                f"in {new.contradicted_releases} release{plural}",
+                _more(new.contradicted, old and old.contradicted),
+                url=f"{items}?state=contradicted{self.query}",
+            ),
+            Kpi("Evidence still fresh", fresh[0], "", fresh[1]),
+            Kpi("Registration to approval", *days, _faster(new.days_to_approval, old and old.days_to_approval)),
+        ]
 
     @property
     def query(self) -> str:
@@ -149,14 +146,16 @@ def overview_page(
     now = timezone.now()
     today = now.date()
     edition = view(current_edition())
-    teams, hidden = _teams(user, team_slug, family, tier)
+    teams, hidden = reads.teams(user, team_slug, family, tier)
     team = next((each for each in teams if each.slug == team_slug), None)
     scope = Scope(user, team, family, tier)
-    releases = _releases(scope, now)
+    releases = reads.releases(scope, now)
     active = [row for row in releases if row["stage"] not in CLOSED]
-    organisation, by_team, by_kind = _rows(active, teams, quality_parts(scope) if by_quality else section_parts(scope))
-    spans = _approvals(releases)
-    points = _history(scope, today)
+    organisation, by_team, by_kind = reads.rows(
+        active, teams, quality_parts(scope) if by_quality else section_parts(scope)
+    )
+    spans = reads.approvals(releases)
+    points = reads.history(scope, today)
     then = max((day for day in points if day <= today - MONTH), default=None)
     fresh, conclusive = (sum(row[name] for row in active) for name in ("fresh", "conclusive"))
     columns = (
@@ -173,8 +172,10 @@ def overview_page(
         organisation=organisation,
         rows=by_kind if by_family else by_team,
         columns=columns,
-        figures=_figures_now(active, fresh * 100 // conclusive if conclusive else None, _median(spans, today)),
-        before=_figures_then(points[then], _median(spans, then)) if then else None,
+        figures=reads.figures_now(
+            active, fresh * 100 // conclusive if conclusive else None, reads.middle(spans, today)
+        ),
+        before=reads.figures_then(points[then], reads.middle(spans, then)) if then else None,
         compared_with=then,
         models=len({row["model_id"] for row in releases}),
         hidden_models=hidden,
@@ -185,119 +186,6 @@ def overview_page(
         decisions=_decisions(scope, active, today),
         now=now,
     )
-
-
-def _teams(user: User, slug: str, family: str, tier: int | None) -> tuple[list[Team], int]:
-    """All teams in tree order, and how many restricted models of the chosen branch the viewer does not see."""
-    everything = user.access.reads_everything
-    seen = Q(pk__in=[])
-    for path in user.access.own_paths:
-        seen |= Q(path__startswith=path)
-    narrowed = Q(models__restricted=True) & Scope(user, None, family, tier).narrowed("models__")
-    annotated = Team.objects.select_related("parent").annotate(restricted=Count("models", filter=narrowed & ~seen))
-    rows = sorted(annotated, key=lambda team: team.ancestor_ids)
-    chosen = next((team for team in rows if team.slug == slug), None)
-    within = [team.restricted for team in rows if chosen is None or team.path.startswith(chosen.path)]
-    return rows, 0 if everything else sum(within)
-
-
-def _releases(scope: Scope, now: datetime) -> list[dict[str, Any]]:
-    approval = Submission.objects.filter(release=OuterRef("pk"), outcome=Outcome.APPROVED).order_by("-number")
-    conclusive = Finding.objects.filter(
-        release=OuterRef("pk"), current=True, verdict__in=["verified", "contradicted"]
-    )
-    rows = scope.releases().annotate(
-        approved_until=Subquery(approval.values("approved_until")[:1]),
-        conclusive=counted(conclusive),
-        fresh=counted(conclusive.filter(expires_at__gt=now)),
-        name=F("model__name"),
-        slug=F("model__slug"),
-        team_id=F("model__team_id"),
-        family=F("model__family"),
-        must_open=F("scorecard__must_open"),
-        contradicted=F("scorecard__contradicted"),
-    )
-    fields = ["pk", "model_id", "version", "stage", "launch_date", "created_at", "approved_until", "conclusive", "fresh"]
-    found = list(rows.values(*fields, "name", "slug", "team_id", "family", "must_open", "contradicted").order_by("pk"))
-    for row in found:
-        row["must_open"], row["contradicted"] = row["must_open"] or 0, row["contradicted"] or 0
-    return found
-
-
-def _rows(active: Iterable[Mapping[str, Any]], teams: list[Team], parts: Iterable[Any]) -> tuple[Row, list[Row], list[Row]]:
-    """The whole, the teams in tree order under their unit, the families in their order."""
-    by_id = {team.pk: team for team in teams}
-    organisation = Row("organisation", "Organisation")
-    of_team = {
-        team.pk: Row(team.slug, team.name, group=by_id[team.ancestor_ids[0]].name if team.parent_id else "") for team in teams
-    }
-    of_family = {str(key): Row(str(key), str(label)) for key, label in Family.choices}
-    for release in active:
-        for row in (organisation, of_team[release["team_id"]], of_family[release["family"]]):
-            row.releases += 1
-    for part in parts:
-        for row in (organisation, of_team[part.team_id], of_family[part.family]):
-            row.total.add(part.weight, part.credit, part.states)
-            row.cells[part.cell].add(part.weight, part.credit, part.states)
-    return (
-        organisation,
-        [row for row in of_team.values() if row.releases],
-        [row for row in of_family.values() if row.releases],
-    )
-
-
-def _figures_now(active: list[dict[str, Any]], fresh: int | None, days: float | None) -> Figures:
-    settled = [row for row in active if not row["must_open"] and not row["contradicted"]]
-    contradicted = [row["contradicted"] for row in active if row["contradicted"]]
-    return Figures(
-        releases=len(active),
-        ready=sum(row["stage"] in ("approved", "live") for row in settled),
-        blocked=sum(row["launch_date"] is not None for row in active if row not in settled),
-        contradicted=sum(contradicted),
-        contradicted_releases=len(contradicted),
-        fresh=fresh,
-        days_to_approval=days,
-    )
-
-
-def _figures_then(point: Mapping[str, Any], days: float | None) -> Figures:
-    names = ("releases", "ready", "blocked", "contradicted", "contradicted_releases")
-    return Figures(**{name: point[name] or 0 for name in names}, days_to_approval=days)
-
-
-def _approvals(releases: Iterable[Mapping[str, Any]]) -> list[tuple[date, float]]:
-    """When each release was first approved, and the days since it was registered."""
-    rows = Event.objects.filter(verb="registry.release.stage_changed", data__stage__1="approved")
-    first = dict(rows.values_list("release_id").annotate(first=Min("at")).order_by())
-    return [
-        (first[row["pk"]].date(), (first[row["pk"]] - row["created_at"]).total_seconds() / 86400)
-        for row in releases
-        if row["pk"] in first
-    ]
-
-
-def _median(spans: list[tuple[date, float]], day: date) -> float | None:
-    recent = [days for on, days in spans if day - HALF_YEAR < on <= day]
-    return round(median(recent), 1) if recent else None
-
-
-def _history(scope: Scope, today: date) -> dict[date, dict[str, Any]]:
-    """Each recorded day of the last half year, added up."""
-    settled = Q(must_open=0, contradicted=0)
-    rows = (
-        HistoryPoint.objects.filter(release__in=scope.releases(), date__gte=today - HALF_YEAR, date__lt=today)
-        .exclude(stage__in=CLOSED)
-        .values("date")
-        .order_by("date")
-        .annotate(
-            releases=Count("pk"),
-            ready=Count("pk", filter=settled & Q(stage__in=["approved", "live"])),
-            blocked=Count("pk", filter=~settled & Q(release__launch_date__isnull=False)),
-            contradicted_releases=Count("pk", filter=Q(contradicted__gt=0)),
-            **{f"sum_{state}": Sum(state) for state in STATES},
-        )
-    )
-    return {row["date"]: row | {"contradicted": row["sum_contradicted"]} for row in rows}
 
 
 def _trend(points: Mapping[date, Mapping[str, Any]], organisation: Row, today: date) -> list[Point]:
@@ -343,10 +231,8 @@ def _decisions(scope: Scope, active: list[dict[str, Any]], today: date) -> list[
     queries."""
     by_id = {row["pk"]: row for row in active}
     found: list[Decision] = []
-    hot = [
-        row for row in active
-        if row["contradicted"] and row["launch_date"] and row["stage"] != Stage.LIVE and today <= row["launch_date"] <= today + SOON
-    ]  # fmt: skip
+    launching = [row for row in active if row["launch_date"] is not None and row["stage"] != Stage.LIVE]
+    hot = [row for row in launching if row["contradicted"] and today <= row["launch_date"] <= today + SOON]
     findings = Finding.objects.filter(
         release__in=[row["pk"] for row in hot], current=True, verdict="contradicted"
     ).order_by("pk")
@@ -359,7 +245,9 @@ def _decisions(scope: Scope, active: list[dict[str, Any]], today: date) -> list[
         found.append(
             Decision(title, text, _release_url(row, "evidence"), "contradicted", "Contradicted", row["launch_date"])
         )
-    waivers = Waiver.objects.standing(today).filter(scope.narrowed("release__model__"), expires_on__lte=today + THIS_WEEK)
+    waivers = Waiver.objects.standing(today).filter(
+        scope.narrowed("release__model__"), expires_on__lte=today + THIS_WEEK
+    )
     for waiver in waivers.visible_to(scope.user).select_related("item", "release__model"):
         if waiver.release_id not in by_id:
             continue
@@ -369,7 +257,11 @@ def _decisions(scope: Scope, active: list[dict[str, Any]], today: date) -> list[
         found.append(Decision(title, text, url, "waived", "Waived", waiver.expires_on))
     for row in active:
         until = row["approved_until"]
-        if until is None or row["stage"] not in (Stage.APPROVED, Stage.LIVE) or not today <= until.date() <= today + THIS_WEEK:
+        if (
+            until is None
+            or row["stage"] not in (Stage.APPROVED, Stage.LIVE)
+            or not today <= until.date() <= today + THIS_WEEK
+        ):
             continue
         title = f"{row['name']} {row['version']} · approval ends {_in_days((until.date() - today).days)}"
         text = "live, and due for another review" if row["stage"] == Stage.LIVE else "approved, not launched"
@@ -382,18 +274,14 @@ def _in_days(days: int) -> str:
     return "today" if days <= 0 else "tomorrow" if days == 1 else f"in {days} days"
 
 
-def _more(new: int, old: int | None, *, good: bool = False) -> tuple[str, str]:
-    if old is None:
-        return "", ""
-    if new == old:
-        return "unchanged", ""
-    mood = "better" if (new > old) == good else "worse"
-    return f"{abs(new - old)} {'more' if new > old else 'fewer'}", mood
+def _more(new: int, old: int | Figures | None) -> str:
+    if not isinstance(old, int):
+        return ""
+    return "unchanged" if new == old else f"{abs(new - old)} {'more' if new > old else 'fewer'}"
 
 
-def _faster(new: float | None, old: float | None) -> tuple[str, str]:
-    if new is None or old is None:
-        return "", ""
-    if round(abs(new - old), 1) == 0:
-        return "unchanged", ""
-    return f"{abs(new - old):.1f} {'faster' if new < old else 'slower'}", "better" if new < old else "worse"
+def _faster(new: float | None, old: float | Figures | None) -> str:
+    if new is None or not isinstance(old, int | float):
+        return ""
+    difference = round(abs(new - old), 1)
+    return f"{difference:g} {'faster' if new < old else 'slower'}" if difference else "unchanged"

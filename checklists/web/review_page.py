@@ -149,7 +149,9 @@ def build_review(context: Mapping[str, Any], user: User, role: str = "") -> Revi
         if answer is None:
             continue
         mine = row.item.role == chosen
-        each = ReviewItem(row=row, answer=answer, mine=mine, may_decide=mine and may_decide, waiver=waivers.get(row.item.id))
+        each = ReviewItem(
+            row=row, answer=answer, mine=mine, may_decide=mine and may_decide, waiver=waivers.get(row.item.id)
+        )
         each.accepted = answer.is_accepted(context["now"])
         _compare(each, base, content.content, edition)
         if each.change or mine or each.flagged or row.blocks:
@@ -183,7 +185,7 @@ def _unsigned(context: Mapping[str, Any], roles: list[str]) -> list[str]:
 
 
 def _base(release: Release, submission: Submission | None, stale: bool) -> Submission | None:
-    """The approval that the present content is compared with: the latest of this model, but not of what is looked at."""
+    """The approval to compare with: the latest of this model, but not of the very content that is looked at."""
     approved = (
         Submission.objects.filter(release__model_id=release.model_id, outcome=Outcome.APPROVED)
         .select_related("release")
@@ -220,7 +222,9 @@ def _compare(each: ReviewItem, base: Submission | None, content: Content, editio
 
 def _measured(evidence: Iterable[Mapping[str, Any]], item_key: str) -> list[tuple[str, str]]:
     found = [f for f in evidence if f["item"] == item_key and f["observed"] and f["verdict"] != "inconclusive"]
-    return [(f["verdict"], f"measured {f['observed']} {f['unit']}".rstrip() + f" at {f['endpoint']}") for f in found[:2]]
+    return [
+        (f["verdict"], f"measured {f['observed']} {f['unit']}".rstrip() + f" at {f['endpoint']}") for f in found[:2]
+    ]
 
 
 def claim_lines(item: ItemView, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[Line]:
@@ -264,7 +268,9 @@ def _endpoint(facts: Mapping[str, Any] | None) -> str:
 def verdicts_by(user: User, review: Review) -> tuple[list[str], dict[str, str]]:
     """What this reviewer accepted and flagged of their items, at the present revisions: what their signature names."""
     accepted = [e.item.key for e in review.mine if e.accepted and e.answer.accepted_by_id == user.pk]
-    flagged = {e.item.key: e.answer.flag_comment for e in review.mine if e.flagged and e.answer.flagged_by_id == user.pk}
+    flagged = {
+        e.item.key: e.answer.flag_comment for e in review.mine if e.flagged and e.answer.flagged_by_id == user.pk
+    }
     return accepted, flagged
 
 

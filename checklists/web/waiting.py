@@ -19,7 +19,7 @@ def counted(rows: QuerySet[Any]) -> Coalesce:
 
 
 def waiting_submissions(user: User) -> list[int]:
-    """Primary keys of pending submissions that this reviewer can sign for a role that has not signed in full; one query.
+    """Pending submissions (primary keys) that this reviewer can sign for a role that has not signed in full; one query.
 
     The count beside “Reviews”; it says what ``signoff.standing.standing_of`` says, which the queue itself asks.
     """

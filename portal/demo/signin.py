@@ -1,4 +1,4 @@
-"""One-click sign-in of a demo. This module is imported only where ``settings.DEMO`` is on; elsewhere there is no such address."""
+"""One-click sign-in of a demo. Imported only where ``settings.DEMO`` is on: elsewhere there is no such address."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ class TokenForm(forms.Form):
 class PersonForm(forms.Form):
     """Somebody new. Without a password they come in through single sign-on."""
 
-    username = forms.CharField(max_length=150, label="User name")
+    username = forms.CharField(
+        max_length=150, label="User name", widget=forms.TextInput(attrs={"autocomplete": "username"})
+    )
     name = forms.CharField(max_length=150, required=False)
     email = forms.EmailField(max_length=254, required=False)
     password = forms.CharField(
@@ -54,7 +56,9 @@ class TeamForm(forms.Form):
     """A new team. ``parents`` are the teams below which the viewer may put one; ``may_root`` allows none."""
 
     name = forms.CharField(max_length=120)
-    slug = forms.CharField(max_length=60, label="Short name", help_text="In addresses: lower-case letters, digits and dashes.")
+    slug = forms.CharField(
+        max_length=60, label="Short name", help_text="In addresses: lower-case letters, digits and dashes."
+    )
     parent = forms.ModelChoiceField(Team.objects.none(), required=False, label="Below", to_field_name="slug")
 
     def __init__(self, *args: Any, parents: Any, may_root: bool, **kwargs: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import TextChoices
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
+from checklists.assessments.models import Status
 from checklists.catalog.choices import ClaimType, Family, Mode, Quality, Role
 from checklists.catalog.editions import DEFAULT_CHECKLIST, ItemView, current_edition, view
 from checklists.catalog.models import Edition
@@ -35,20 +37,16 @@ def _edition_or_404(checklist: str, edition: str) -> Edition:
 
 
 def _edition_page(request: Request, row: Edition) -> HttpResponse:
-    """Filters in the address: ``q``, ``family``, ``role``, ``quality``; ``full`` puts every word on one page, to print."""
+    """Filters in the address: ``q``, ``family``, ``role``, ``quality``; ``full``: every word on one page, to print."""
     content = view(row)
     chosen = {name: request.GET.get(name, "") for name in ("family", "role", "quality")}
     query = request.GET.get("q", "").strip()
-    sections = []
-    for section in content.sections:
-        items = [item for item in section.items if _matches(item, chosen, query)]
-        if items:
-            sections.append({"section": section, "items": items})
+    matching = [(section, [i for i in section.items if _matches(i, chosen, query)]) for section in content.sections]
+    sections = [{"section": section, "items": items} for section, items in matching if items]
     context = {
         "edition": row,
         "content": content,
         "sections": sections,
-        "found": sum(len(each["items"]) for each in sections),
         "chosen": chosen,
         "query": query,
         "full": bool(request.GET.get("full")),
@@ -65,7 +63,7 @@ def _matches(item: ItemView, chosen: dict[str, str], query: str) -> bool:
     text = f"{item.number} {item.key} {item.short} {item.question} {item.guidance} {item.why}".lower()
     return (
         (not chosen["family"] or item.applies_to(chosen["family"]))
-        and (not chosen["role"] or item.role == chosen["role"])
+        and chosen["role"] in ("", item.role)
         and (not chosen["quality"] or chosen["quality"] in item.qualities)
         and all(word in text for word in query.lower().split())
     )
@@ -94,10 +92,15 @@ def item(request: Request, checklist: str, edition: str, item_key: str) -> HttpR
         "families": [(value, label) for value, label in Family.choices if found.applies_to(value)],
         "left_out": [label for value, label in Family.choices if not found.applies_to(value)],
         "tiers": [(label, found.requirement_for(tier)) for tier, label in Tier.choices],
+        "justification": [(Status(status).label, rule) for status, rule in found.justification.items()],
         "probes": [PROBES[key] for key in found.probes if key in PROBES],
         **_words(),
     }
     return render(request, "catalog/item.html", context)
+
+
+def _lower(words: type[TextChoices]) -> dict[str, str]:
+    return {str(value): str(label).lower() for value, label in words.choices}
 
 
 def _words() -> dict[str, Any]:
@@ -105,8 +108,6 @@ def _words() -> dict[str, Any]:
     return {
         "words": {
             "family": dict(Family.choices),
-            "quality": dict(Quality.choices),
-            "mode": dict(Mode.choices),
-            "claim": dict(ClaimType.choices),
+            **{name: _lower(words) for name, words in (("quality", Quality), ("mode", Mode), ("claim", ClaimType))},
         }
     }

@@ -10,6 +10,8 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_date
 
+from checklists.catalog.editions import view
+from checklists.catalog.models import Edition
 from checklists.journal.models import Chain, Event
 from checklists.people.rules import require
 from checklists.web.http import Request, signed_in
@@ -42,9 +44,11 @@ def journal(request: Request) -> HttpResponse:
     if (since := _day(chosen["since"])) is not None:
         rows = rows.filter(at__gte=since)
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    edition = Edition.objects.filter(status="published").order_by("checklist_id").first()
+    names = {item.key: f"{item.number} {item.short}" for item in view(edition).items} if edition else {}
     context = {
         "page_obj": page,
-        "events": [(event, sentence(event)) for event in page],
+        "events": [(event, sentence(event, names)) for event in page],
         "chosen": chosen,
         "rooms": ROOMS,
         "chain": Chain.objects.filter(pk=0).first(),

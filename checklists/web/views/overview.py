@@ -22,6 +22,14 @@ from checklists.web.overview_page import OverviewPage, overview_page
 from checklists.web.risk import Risk
 
 PAGE = 50
+# Filters of the items list that are a plain comparison.
+PLAIN = {
+    "family": "release__model__family",
+    "section": "section",
+    "state": "state",
+    "item": "item__key",
+    "requirement": "requirement",
+}
 
 
 def _page(request: Request) -> OverviewPage:
@@ -71,7 +79,19 @@ def items(request: Request) -> HttpResponse:
     """Item states of active releases, by release; filters ``team`` (with what is below), ``family``, ``section``,
     ``quality``, ``state``, ``item``, ``tier``, ``stage``, ``requirement``; ``blocking=1`` what stands in the way of a
     launch, ``launch=1`` only releases with a launch date."""
-    names = ("team", "family", "section", "quality", "state", "item", "tier", "stage", "requirement", "blocking", "launch")
+    names = (
+        "team",
+        "family",
+        "section",
+        "quality",
+        "state",
+        "item",
+        "tier",
+        "stage",
+        "requirement",
+        "blocking",
+        "launch",
+    )
     chosen = {name: request.GET.get(name, "") for name in names}
     edition = view(current_edition())
     rows = ItemState.objects.visible_to(request.user)
@@ -93,8 +113,7 @@ def items(request: Request) -> HttpResponse:
         rows = rows.filter(Q(state="contradicted") | Q(state="open", requirement="must"))
     if chosen["launch"]:
         rows = rows.filter(release__launch_date__isnull=False)
-    plain = {"family": "release__model__family", "section": "section", "state": "state", "item": "item__key", "requirement": "requirement"}  # fmt: skip
-    rows = rows.filter(**{lookup: chosen[name] for name, lookup in plain.items() if chosen[name]})
+    rows = rows.filter(**{lookup: chosen[name] for name, lookup in PLAIN.items() if chosen[name]})
     rows = rows.select_related("item", "release__model__team").order_by(
         "release__model__name", "release__version", "release_id", "item__position"
     )

@@ -98,7 +98,7 @@ def queue(user: User, submissions: Iterable[Submission]) -> list[dict[str, Any]]
 
 @signed_in
 def review(request: Request, slug: str, version: str) -> HttpResponse:
-    """The review tab. POST ``item`` with ``verdict`` (accept or flag, with ``remark``) is a reviewer's word on one item."""
+    """The review tab. POST ``item`` and ``verdict`` (accept, or flag with ``remark``): a reviewer's word on an item."""
     if request.method == "POST":
         return _decide_item(request, slug, version)
     return review_page(request, slug, version)
@@ -114,10 +114,9 @@ def review_page(
         "form": form or DecisionForm(initial={"role": found.role}),
         "error": error,
         "conditions": _conditions(context),
-        "declined": Waiver.objects.filter(release=context["release"], state__in=["declined", "revoked"]).select_related("item", "decided_by").order_by("-decided_at")[:5]
-        if context["can"]["waive"] else [],
+        "declined": _declined(context) if context["can"]["waive"] else [],
         "gate_url": request.build_absolute_uri(reverse("api:gate")),
-    }  # fmt: skip
+    }
     return render(request, "reviews/review.html", context, status=status)
 
 
@@ -140,6 +139,12 @@ def _conditions(context: dict[str, Any]) -> list[Condition]:
         return []
     rows = Condition.objects.filter(sign_off__submission__release=context["release"])
     return list(rows.select_related("sign_off__user", "done_by"))
+
+
+def _declined(context: dict[str, Any]) -> list[Waiver]:
+    """The waivers that reviewers refused last, for those who asked."""
+    rows = Waiver.objects.filter(release=context["release"], state__in=["declined", "revoked"])
+    return list(rows.select_related("item").order_by("-decided_at")[:5])
 
 
 def _decide_item(request: Request, slug: str, version: str) -> HttpResponse:
@@ -183,7 +188,9 @@ def sign(request: Request, slug: str, version: str, number: int) -> HttpResponse
         return review_page(request, slug, version, form=form, status=422)
     data = form.cleaned_data
     context = _review_context(request, slug, version, data["role"])
-    accepted, flagged = verdicts_by(request.user, context["review"]) if context["review"].role == data["role"] else ([], {})
+    accepted, flagged = (
+        verdicts_by(request.user, context["review"]) if context["review"].role == data["role"] else ([], {})
+    )
     try:
         give_signature(
             submission=row,
@@ -219,9 +226,7 @@ def submission_create(request: Request, slug: str, version: str) -> HttpResponse
     """Asks for a note and says what will be frozen; lists what is missing instead, while something is."""
     context = release_context(request, slug, version, "review")
     release = context["release"]
-    require(
-        request.user, "submission.create", release, message="Only owners and contributors of the team can submit."
-    )
+    require(request.user, "submission.create", release, message="Only owners and contributors of the team can submit.")
     form = SubmissionForm(request.POST or None)
     status, error = 200, None
     if request.method == "POST" and form.is_valid():

@@ -19,6 +19,7 @@ from checklists.journal.errors import Forbidden, Invalid
 from checklists.people import services
 from checklists.people.models import Membership, OrganisationRole, Team, TeamRole, Token, User
 from checklists.people.rules import can, require
+from checklists.registry.models import Model
 from checklists.signoff.routes import all_routes, set_route
 from checklists.web.forms import put_errors
 from checklists.web.forms.settings import (
@@ -151,11 +152,14 @@ def teams(request: Request) -> HttpResponse:
                 tell(request, f"{team} was created. Add its members here.")
                 return redirect("web:team", team.slug)
     members = Prefetch("memberships", Membership.objects.select_related("user").order_by("role", "user__username"))
+    models = Prefetch("models", Model.objects.visible_to(request.user).only("team_id"))
+    found = sorted(Team.objects.prefetch_related(members, models), key=lambda row: row.ancestor_ids)
     rows = [
-        {"team": row, "depth": len(row.ancestor_ids) - 1, "mine": request.user.access.team_role(row)}
-        for row in Team.objects.in_tree_order().prefetch_related(members, "models")
+        {"team": row, "depth": len(row.ancestor_ids) - 1, "mine": request.user.access.team_role(row)} for row in found
     ]
-    return render(request, "settings/teams.html", {"rows": rows, "form": form, "may_add": may_add}, status=_status(form))
+    return render(
+        request, "settings/teams.html", {"rows": rows, "form": form, "may_add": may_add}, status=_status(form)
+    )
 
 
 @signed_in
@@ -255,7 +259,10 @@ def networks(request: Request) -> HttpResponse:
             return redirect("web:networks")
     rows = AllowedNetwork.objects.select_related("created_by").order_by("cidr")
     return render(
-        request, "settings/networks.html", {"form": form, "networks": rows, "may_change": may_change}, status=_status(form)
+        request,
+        "settings/networks.html",
+        {"form": form, "networks": rows, "may_change": may_change},
+        status=_status(form),
     )
 
 

@@ -20,7 +20,9 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
     if setup_token(token) is None:
         return refusal(
             request,
-            Forbidden("This link was used already or has run out. On the server, `manage.py setup_link` makes a new one."),
+            Forbidden(
+                "This link was used already or has run out. On the server, `manage.py setup_link` makes a new one."
+            ),
         )
     form = SetupForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

@@ -45,9 +45,7 @@ def _as_member(user: User) -> dict[str, Any]:
     """Releases of the viewer's teams, and what about them needs somebody; six queries."""
     now = timezone.now()
     mine = Release.objects.of(user).active()
-    stale = Finding.objects.filter(
-        release=OuterRef("pk"), current=True, verdict="verified", expires_at__lte=now
-    )
+    stale = Finding.objects.filter(release=OuterRef("pk"), current=True, verdict="verified", expires_at__lte=now)
     releases = list(
         mine.select_related("model__team", "scorecard")
         .annotate(

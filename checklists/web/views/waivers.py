@@ -26,7 +26,10 @@ def waiver_create(request: Request, slug: str, version: str) -> HttpResponse:
     """Asks for a waiver; ``?item=`` chooses the item."""
     release = release_or_404(request, slug, version)
     require(
-        request.user, "waiver.request", release, message="Only owners and contributors of the team can ask for a waiver."
+        request.user,
+        "waiver.request",
+        release,
+        message="Only owners and contributors of the team can ask for a waiver.",
     )
     states = ItemState.objects.filter(release=release, state__in=WAIVABLE).values_list("item_id", "state")
     unmet = dict(states)
