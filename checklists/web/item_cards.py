@@ -11,8 +11,8 @@ from typing import Any
 from django.urls import reverse
 
 from checklists.assessments.models import Answer, Status, Waiver
-from checklists.catalog.choices import Quality
-from checklists.catalog.editions import ClaimView, ExampleView, ItemView, SectionView, view
+from checklists.catalog.choices import Family, Quality, Role
+from checklists.catalog.editions import ClaimView, ItemView, SectionView, view
 from checklists.evidence.metrics import Histogram
 from checklists.evidence.models import Finding, Verdict
 from checklists.evidence.stacks import PHASES
@@ -82,9 +82,10 @@ class ItemCard:
         return [str(Quality(quality).label).lower() for quality in self.item.qualities]
 
     @property
-    def examples(self) -> list[ExampleView]:
-        """Those of the model's own family first."""
-        return sorted(self.item.examples, key=lambda example: example.family != self.family)
+    def examples(self) -> list[tuple[str, str]]:
+        """Family and text, those of the model's own family first."""
+        ordered = sorted(self.item.examples, key=lambda example: example.family != self.family)
+        return [(str(Family(example.family).label), example.text) for example in ordered]
 
     @property
     def justify(self) -> str:
@@ -216,7 +217,7 @@ class Cards:
         if found:
             return [self.callout(finding) for finding in settled or found]
         if row.item.probes and row.answer is not None and row.answer.status != Status.NOT_APPLICABLE:
-            return [self.nothing_measured()]
+            return [self.nothing_measured(row.item)]
         return []
 
     def callout(self, finding: Finding) -> Callout:
@@ -230,7 +231,12 @@ class Cards:
             return Callout("open", headline, finding.reason, finding, self.probe_action(), buckets, goal)
         return Callout(finding.verdict, _claimed_and_measured(finding), finding.reason, finding, None, buckets, goal)
 
-    def nothing_measured(self) -> Callout:
+    def nothing_measured(self, item: ItemView) -> Callout:
+        """Why there is no reading, and what would give one."""
+        if any(finding.probe in item.probes for finding in self.context["findings"]):
+            role = Role(item.role).label
+            text = f"The endpoint does not tell this. {role} reviewers confirm it at sign-off."
+            return Callout("open", "Nothing that a probe could read", text)
         others = self._unmeasured()
         more = f" and {others - 1} other items" if others > 2 else " and one other item" if others == 2 else ""
         if not self.context["endpoints"]:

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checklists.journal.models import Event
+from checklists.registry.models import Endpoint, Release
+from tests.build import make_endpoint, make_model, make_release
+from tests.conftest import Cast
+from tests.web.steps import at, signed_in, text
+
+pytestmark = pytest.mark.django_db
+SECRET = "Bearer sk-very-secret-0123456789"
+
+
+@pytest.fixture
+def release(cast: Cast, team: Any, edition: Any) -> Release:
+    return make_release(make_model(team, cast.alice, "assist-chat"), cast.alice, "4.2")
+
+
+def form(**changed: str) -> dict[str, str]:
+    return {"name": "eu-1", "url": "https://llm.example.org/v1", "stack": "auto", **changed}
+
+
+def test_an_endpoint_is_added_with_secret_headers(cast: Cast, release: Release) -> None:
+    client = signed_in(cast.bob)
+    assert client.get(at("endpoint_create", release)).status_code == 200
+    data = form(
+        header_name_0="Authorization",
+        header_value_0=SECRET,
+        header_name_2="X-Team",
+        header_value_2="one",
+        may_generate="on",
+    )
+    response = client.post(at("endpoint_create", release), data)
+    assert response["Location"] == at("evidence", release)
+    endpoint = Endpoint.objects.get()
+    assert endpoint.headers == {"Authorization": SECRET, "X-Team": "one"}
+    assert endpoint.may_generate
+
+
+def test_a_header_value_is_in_no_page_no_journal_and_no_error(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, headers={"Authorization": SECRET})
+    client = signed_in(cast.alice)
+    pages = [
+        client.get(at("endpoint_edit", release, endpoint.pk)),
+        client.get(at("endpoint_delete", release, endpoint.pk)),
+        client.get(at("evidence", release)),
+        client.get(at("history", release)),
+        client.get(at("checklist", release, "security")),
+        client.post(at("endpoint_edit", release, endpoint.pk), form(url="nonsense", header_value_0=SECRET + "-new")),
+        client.post(at("endpoint_create", release), form(url="", header_name_0="Authorization", header_value_0=SECRET)),
+    ]
+    assert [page.status_code for page in pages] == [200, 200, 200, 200, 200, 422, 422]
+    for page in pages:
+        assert "sk-very-secret" not in text(page)
+    assert "Authorization" in text(pages[0])
+    assert "•••" in text(pages[0])
+    assert not [event for event in Event.objects.all() if "sk-very-secret" in str(event.data)]
+
+
+def test_stored_headers_are_kept_replaced_or_removed(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, headers={"A": "1", "B": "2", "C": "3"})
+    data = form(url=endpoint.url, header_value_1="changed", header_remove_2="on", header_name_3="D", header_value_3="4")
+    assert signed_in(cast.bob).post(at("endpoint_edit", release, endpoint.pk), data).status_code == 302
+    endpoint.refresh_from_db()
+    assert endpoint.headers == {"A": "1", "B": "changed", "D": "4"}
+
+
+def test_kept_headers_do_not_follow_the_address_to_another_server(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, headers={"Authorization": SECRET})
+    client = signed_in(cast.alice)
+    response = client.post(at("endpoint_edit", release, endpoint.pk), form(url="https://elsewhere.example.org/"))
+    assert response.status_code == 422
+    assert "type the headers again" in text(response)
+    endpoint.refresh_from_db()
+    assert endpoint.url == "https://llm.example.org"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"url": "llm.example.org"}, "beginning with https"),
+        ({"url": "https://a:b@llm.example.org"}, "Leave user names and passwords out"),
+        ({"metrics_url": "ftp://x"}, "beginning with https"),
+        ({"header_name_0": "Authorization"}, "type its value"),
+        ({"header_value_0": "x"}, "no name beside it"),
+        ({"header_name_0": "Host", "header_value_0": "x"}, "not allowed"),
+        ({"stack": "magic"}, "not one of the available choices"),
+    ],
+)
+def test_a_refused_endpoint_says_why_and_keeps_what_was_typed(
+    cast: Cast, release: Release, changed: dict[str, str], says: str
+) -> None:
+    response = signed_in(cast.bob).post(at("endpoint_create", release), form(name="kept-name") | changed)
+    assert response.status_code == 422
+    assert says in text(response)
+    assert 'value="kept-name"' in text(response)
+    assert not Endpoint.objects.exists()
+
+
+def test_an_endpoint_is_removed_after_a_question(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    client = signed_in(cast.bob)
+    assert "no longer counts" in text(client.get(at("endpoint_delete", release, endpoint.pk)))
+    assert Endpoint.objects.exists()
+    assert client.post(at("endpoint_delete", release, endpoint.pk)).status_code == 302
+    assert not Endpoint.objects.exists()
+
+
+def test_only_writers_change_endpoints_and_only_of_the_release_named(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    for user in (cast.carol, cast.mallory, cast.mo, cast.ada):
+        client = signed_in(user)
+        assert client.get(at("endpoint_edit", release, endpoint.pk)).status_code == 403
+        assert client.post(at("endpoint_delete", release, endpoint.pk)).status_code == 403
+    other = make_release(release.model, cast.alice, "5.0")
+    assert signed_in(cast.alice).get(at("endpoint_edit", other, endpoint.pk)).status_code == 404
+    # Addresses are for the team, reviewers and auditors.
+    assert endpoint.url in text(signed_in(cast.carol).get(at("evidence", release)))
+    assert endpoint.url not in text(signed_in(cast.mallory).get(at("evidence", release)))
