@@ -62,8 +62,11 @@ class User(AbstractUser):
 
 
 class Team(models.Model):
-    """A node of the organisation's tree. ``path`` holds the ids from the root to itself (``/1/4/``), so that a whole
-    branch is one prefix."""
+    """A node of the organisation's tree.
+
+    ``path`` holds the ids from the root to itself (``/0000001/0000004/``): a whole branch is one prefix, and the width
+    makes the order of the text the order of the tree.
+    """
 
     slug = models.CharField(max_length=60, unique=True, validators=[slug_validator])
     name = models.CharField(max_length=120)

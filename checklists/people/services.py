@@ -100,7 +100,7 @@ def create_team(*, slug: str, name: str, parent: Team | None = None, by: User | 
         raise Invalid("The team was not created.", errors={"slug": ["A team with this slug exists already."]})
     _check_team(team, "The team was not created.")
     team.save()
-    team.path = f"{parent.path if parent else '/'}{team.pk}/"
+    team.path = f"{parent.path if parent else '/'}{team.pk:07d}/"
     if len(team.ancestor_ids) > 8:
         raise Invalid("The team was not created.", errors={"parent": ["Teams nest at most eight deep."]})
     team.save(update_fields=["path"])
@@ -128,7 +128,7 @@ def change_team(
         require(by, "team.create", parent)
         if parent and parent.path.startswith(team.path):
             raise Invalid("The team was not moved.", errors={"parent": ["A team cannot hang below itself."]})
-        old, new = team.path, f"{parent.path if parent else '/'}{team.pk}/"
+        old, new = team.path, f"{parent.path if parent else '/'}{team.pk:07d}/"
         branch = list(Team.objects.branch(team))
         for each in branch:
             each.path = new + each.path.removeprefix(old)
