@@ -24,7 +24,7 @@ MAX_JUSTIFICATION = 10_000
 
 
 def open_answers(event: Event) -> None:
-    """When a release is opened: an answer for each item that applies, with what is carried over from another release."""
+    """When a release is opened: an answer for each item that applies, with what is carried over."""
     release = Release.objects.select_related("model", "edition").get(pk=event.release_id)
     earlier: dict[str, Answer] = {}
     if release.carried_over_from_id:
@@ -167,10 +167,17 @@ def confirm_answers(*, release: Release, by: User, item_keys: Sequence[str] | No
     Answer.objects.bulk_update(rows, ["carried_over", "revision", "updated_by", "updated_at"])
     AnswerRevision.objects.bulk_create(
         AnswerRevision(
-            answer=a, revision=a.revision, status=a.status, claims=a.claims, justification=a.justification, links=a.links, by=by, at=now
+            answer=a,
+            revision=a.revision,
+            status=a.status,
+            claims=a.claims,
+            justification=a.justification,
+            links=a.links,
+            by=by,
+            at=now,
         )
         for a in rows
-    )  # fmt: skip
+    )
     if rows:
         journal.record(
             verb="assessments.answers.confirmed",

@@ -92,8 +92,10 @@ def expire_waivers(*, today: date | None = None) -> int:
     """Mark what is past its last day, each journaled; how many there were."""
     today = today or timezone.now().date()
     rows = list(
-        Waiver.objects.select_for_update(of=("self",)).filter(state=WaiverState.APPROVED, expires_on__lt=today).select_related("item", "release__model")
-    )  # fmt: skip
+        Waiver.objects.select_for_update(of=("self",))
+        .filter(state=WaiverState.APPROVED, expires_on__lt=today)
+        .select_related("item", "release__model")
+    )
     Waiver.objects.filter(pk__in=[w.pk for w in rows]).update(state=WaiverState.EXPIRED)
     for waiver in rows:
         _record(waiver, "expired", None, {"expires_on": waiver.expires_on.isoformat()}, None)
