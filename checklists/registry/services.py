@@ -337,7 +337,7 @@ def create_endpoint(*, release: Release, by: User | None, **data: Any) -> Endpoi
 def change_endpoint(*, endpoint: Endpoint, by: User, **changes: Any) -> Endpoint:
     """Change an endpoint. A header sent back as ``•••`` keeps its value, one left out of ``headers`` is removed.
 
-    When the address moves to another origin, kept headers are refused: no secret is sent to a server it was not given for.
+    When the address moves to another origin, kept headers are refused: no secret goes to another server.
     """
     require(by, "endpoint.change", endpoint)
     release = lock_release(endpoint.release_id)
@@ -347,7 +347,7 @@ def change_endpoint(*, endpoint: Endpoint, by: User, **changes: Any) -> Endpoint
     clean = _clean_endpoint(changes, endpoint.headers)
     keeps_secrets = endpoint.headers and ("headers" not in changes or KEPT in dict(changes["headers"] or {}).values())
     if keeps_secrets and (_origins({**_urls(endpoint), **clean}) - _origins(_urls(endpoint))):
-        again = "The address moved to another server: type the headers again, so that no secret goes astray."
+        again = "The address moved to another server: type the headers again, so no secret goes astray."
         raise Invalid("The endpoint was not saved.", errors={"headers": [again]})
     changed = _unchanged_or(endpoint, clean, ENDPOINT_FIELDS)
     if changed:

@@ -80,7 +80,7 @@ def build_card(
     waivers: list[Waiver] | None = None,
     now: datetime | None = None,
 ) -> Card:
-    """The card of a release (``model`` and ``edition`` loaded). What is not handed in is read: three queries at most."""
+    """The card of a release (``model`` and ``edition`` loaded). The rest is read: three queries at most."""
     now = now or timezone.now()
     if answers is None:
         answers = list(Answer.objects.filter(release=release))

@@ -21,7 +21,7 @@ class Request(HttpRequest):
     """A request of somebody signed in, seen through django-htmx."""
 
     htmx: HtmxDetails
-    user: User  # type: ignore[assignment]  # views are reached signed in only
+    user: User
 
 
 def wants_fragment(request: Request) -> bool:
