@@ -125,10 +125,12 @@ class OverviewPage:
 
     @property
     def groups(self) -> list[tuple[str, list[tuple[Row, list[Any]]]]]:
-        """Rows under their unit, each with its cells in the order of the columns."""
+        """Rows under their unit, each with its cells in the order of the columns; without units, without headings."""
         found: dict[str, list[tuple[Row, list[Any]]]] = {}
         for row in self.rows:
             found.setdefault(row.group, []).append((row, self._cells(row)))
+        if all(len(rows) == 1 and rows[0][0].name == group for group, rows in found.items()):
+            return [("", [row for rows in found.values() for row in rows])]
         return list(found.items())
 
     def _cells(self, row: Row) -> list[Any]:

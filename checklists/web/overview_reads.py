@@ -71,10 +71,7 @@ def rows(
     """The whole, the teams in tree order under their unit, the families in their order."""
     by_id = {team.pk: team for team in teams}
     organisation = Row("organisation", "Organisation")
-    of_team = {
-        team.pk: Row(team.slug, team.name, group=by_id[team.ancestor_ids[0]].name if team.parent_id else "")
-        for team in teams
-    }
+    of_team = {team.pk: Row(team.slug, team.name, group=by_id[team.ancestor_ids[0]].name) for team in teams}
     of_family = {str(key): Row(str(key), str(label)) for key, label in Family.choices}
     for release in active:
         for row in (organisation, of_team[release["team_id"]], of_family[release["family"]]):

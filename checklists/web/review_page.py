@@ -49,7 +49,7 @@ class Version:
 
 @dataclass
 class ReviewItem:
-    """One card of the review. ``change`` is ``new``, ``edited``, ``dropped``, ``waiver`` or nothing."""
+    """One card of the review. ``change`` is ``new``, ``edited``, ``unanswered``, ``waiver`` or nothing."""
 
     row: CardItem
     answer: Answer
@@ -212,7 +212,7 @@ def _compare(each: ReviewItem, base: Submission | None, content: Content, editio
     if before is None or before["status"] == Status.UNANSWERED:
         each.change = "new" if each.answer.status != Status.UNANSWERED else ""
     elif each.answer.status == Status.UNANSWERED:
-        each.change = "dropped"
+        each.change = "unanswered"
     elif any(before[name] != (now or {}).get(name) for name in ("status", "claims", "justification", "links")):
         each.change = "edited"
     waiver = each.waiver
