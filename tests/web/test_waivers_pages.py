@@ -24,8 +24,13 @@ def release(team: Any, alice: Any) -> Any:
 @pytest.fixture
 def waiver(release: Any, alice: Any) -> Waiver:
     return request_waiver(
-        release=release, item_key=KEY, reason="The lab closed.", mitigation="Few users.", expires_on=in_days(30), by=alice
-    )  # fmt: skip
+        release=release,
+        item_key=KEY,
+        reason="The lab closed.",
+        mitigation="Few users.",
+        expires_on=in_days(30),
+        by=alice,
+    )
 
 
 def asked(**changes: str) -> dict[str, str]:
