@@ -203,6 +203,7 @@ class Cards:
             waiver=waiver,
             may_ask_waiver=self.can["waive"]
             and row.blocks
+            and not answer.carried_over
             and (waiver is None or waiver.state == "expired" or not waiver.expires_on >= self.now.date()),
             family=self.release.model.family,
             now=self.now,

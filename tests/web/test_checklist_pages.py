@@ -227,6 +227,7 @@ def test_what_is_wrong_is_said_at_the_field_and_stays_typed(
         assert response.status_code == 422
         assert says in text(response)
     assert "Kept words" in text(page)
+    assert "was not saved" in text(page)
     assert answer_of(release, LATENCY).revision == 0
 
 
