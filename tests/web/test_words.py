@@ -3,7 +3,7 @@
 import pytest
 
 from checklists.web.templatetags.readiness import score
-from checklists.web.templatetags.words import in_words, markdown
+from checklists.web.templatetags.words import grouped, in_words, markdown
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,18 @@ def test_time_is_told_in_the_largest_unit_that_fits(seconds: float, words: str) 
 
 def test_a_score_is_a_whole_number_or_a_dash() -> None:
     assert [score(70.6), score(0), score(None)] == ["71", "0", "–"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("19553 samples", "19,553 samples"),
+        ("Served limit 32768 tokens.", "Served limit 32,768 tokens."),
+        ("between 1000 and 2500 ms", "between 1000 and 2500 ms"),
+        ("until 2026-11-24, 1160.94217 ms", "until 2026-11-24, 1160.94217 ms"),
+        ("http://127.0.0.1:18864/m", "http://127.0.0.1:18864/m"),
+        ("acme-12345 sha256:00112233", "acme-12345 sha256:00112233"),
+    ],
+)
+def test_long_whole_numbers_are_grouped_and_names_left_alone(text, shown):
+    assert grouped(text) == shown

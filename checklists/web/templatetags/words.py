@@ -1,5 +1,6 @@
 """Template tags for people, time, icons and Markdown: `{% load words %}`."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,16 @@ def markdown(text: str | None) -> SafeString:
         link_rel="noopener nofollow",
     )
     return mark_safe(f'<div class="prose">{html}</div>' if html else "")  # noqa: S308  just cleaned
+
+
+_LONG_NUMBER = re.compile(r"(?<![\w.,:/+-])\d{5,15}(?![\w:/-])")
+
+
+@register.filter
+def grouped(text: object) -> str:
+    """A sentence with its long whole numbers grouped by thousands: 32768 tokens → 32,768 tokens. Names, addresses,
+    dates and decimals stay as they are."""
+    return _LONG_NUMBER.sub(lambda found: f"{int(found[0]):,}", str(text))
 
 
 @register.simple_tag
