@@ -112,7 +112,8 @@ def launch_marks(launches: Sequence[Launch], today: date) -> tuple[list[Mark], i
     into no other label. When the rows are used up, a launch keeps its mark on the axis but loses its label.
     """
     horizon = today + timedelta(weeks=WEEKS)
-    shown = sorted((launch for launch in launches if today <= launch["date"] <= horizon), key=lambda item: item["date"])
+    coming = (launch for launch in launches if today <= launch["date"] <= horizon)
+    shown = sorted(coming, key=lambda item: (item["state"] != "contradicted", item["date"]))  # risk finds room first
     taken: list[list[tuple[float, float]]] = [[] for _ in range(ROWS)]
     placed: list[tuple[Launch, float, bool, int | None]] = []
     for launch in shown:
@@ -124,6 +125,7 @@ def launch_marks(launches: Sequence[Launch], today: date) -> tuple[list[Mark], i
         if row is not None:
             taken[row].append((start, end))
         placed.append((launch, x, before, row))
+    placed.sort(key=lambda place: place[1])
     axis = max((row for *_, row in placed if row is not None), default=0) * ROW_HEIGHT + AXIS_GAP + ROW_HEIGHT // 2
     return [
         Mark(
