@@ -31,6 +31,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Lists that wide screens always show (navigation.css) are open for assistive technology too.
+const wide = matchMedia("(min-width: 60.01rem)");
+const unfold = () => {
+  for (const list of document.querySelectorAll("details.pull-down")) list.open = wide.matches;
+};
+wide.addEventListener("change", unfold);
+unfold();
+
 // Toasts
 export const toast = (text, kind = "") => {
   const note = document.createElement("p");

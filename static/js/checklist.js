@@ -61,6 +61,11 @@ document.addEventListener("change", changed);
 document.addEventListener("htmx:beforeRequest", (event) => {
   const form = formOf(event);
   if (!form) return;
+  // Leaving a field for “Keep mine” would send the old version once more, and put the button away under the pointer.
+  if (event.detail.requestConfig.triggeringEvent?.type === "change" && form.querySelector(".conflict")) {
+    event.preventDefault();
+    return;
+  }
   sent.set(form, changes.get(form) ?? 0);
   say(form, "Saving…");
 });

@@ -1,0 +1,125 @@
+"""Every screen, light and dark, wide and narrow: nothing that axe-core finds, and nothing that scrolls sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from checklists.assessments.services import add_comment
+from checklists.evidence.models import Finding
+from checklists.people.services import create_setup_link, create_token, setup_token
+from checklists.registry.models import Release
+from tests.browser.conftest import CONTRAST, Noise, Visitor, axe_violations, sideways
+from tests.build import answer_of, make_release, save
+from tests.conftest import PASSWORD
+from tests.test_permissions import WEB, address
+
+pytestmark = pytest.mark.browser
+
+# Who looks at which screens: those who have most to see and to do there. Names are those of the permission table.
+LOOKS: dict[str, tuple[str, ...]] = {
+    "alice": (
+        *("checklist", "comments", "evidence", "finding", "endpoint_create", "endpoint_edit", "endpoint_delete"),
+        *("history", "launch", "retire", "submission_create", "waiver_create"),
+    ),
+    "bob": (
+        *("today", "models", "model_create", "model", "model_edit", "compare", "release_create", "release_edit"),
+        *("inbox", "search"),
+    ),
+    "sam": ("today", "reviews", "review", "submission", "waiver_decision", "checklist", "inbox"),
+    "leo": ("today", "overview", "items", "models", "catalog", "edition", "catalog_item"),
+    "root": ("today", "settings", "people", "person", "teams", "team", "routes", "networks", "tokens", "journal"),
+}
+NO_SCREEN = {"overview_csv", "release", "answer", "probe_run"}  # a file; they lead to another screen
+ROWS = {row.name: row for row in WEB}
+
+
+def test_every_screen_of_the_table_is_looked_at() -> None:
+    looked_at = {name for names in LOOKS.values() for name in names}
+    assert {row.name for row in WEB if row.method == "get"} - looked_at == NO_SCREEN
+
+
+@pytest.fixture
+def lively(world: dict[str, Any], cast: Any) -> dict[str, Any]:
+    """The world of the permission table, with what makes screens longer: verdicts, comments, a second release."""
+    release = Release.objects.get(model__slug="assist-chat")
+    given = Finding.objects.get()
+    verdicts = {"identity.input-limits": "contradicted", "identity.modalities": "verified"}
+    for key, verdict in verdicts.items():
+        given.pk = None
+        given.item, given.item_key, given.verdict = answer_of(release, key).item, key, verdict
+        given.claimed, given.observed, given.unit, given.reason = "131072", "8192", "tokens", "Read from /v1/models."
+        given.save()
+    add_comment(answer=answer_of(release, "identity.lineage"), by=cast.bob, body="See the [card](https://example.org).")
+    later = make_release(release.model, cast.alice, "1.1", carry_over_from=release)
+    save(answer_of(later, "identity.name-version"), cast.bob, status="not_met", justification="Not **yet** known.")
+    create_token(user=cast.root, name="pipeline")
+    return world
+
+
+def look(visitor: Visitor, path: str) -> Iterator[str]:
+    """Everything that is wrong with one screen, in words."""
+    page = visitor.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    visitor.open(path)
+    yield from (f"{path}: {line}" for line in axe_violations(page))
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    yield from (f"{path} (dark): {line}" for line in axe_violations(page, only=[CONTRAST]))
+    page.set_viewport_size({"width": 390, "height": 844})
+    if (pixels := sideways(page)) > 0:
+        yield f"{path} (narrow): scrolls sideways by {pixels} px"
+    yield from (f"{path} (narrow): {line}" for line in axe_violations(page, without=[CONTRAST]))
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_screens_are_accessible_light_and_dark_wide_and_narrow(
+    name: str, visit: Callable[..., Visitor], lively: dict[str, Any], cast: Any
+) -> None:
+    visitor = visit(getattr(cast, name))
+    paths = [address("web", ROWS[route], lively) for route in LOOKS[name]]
+    if name == "alice":  # a draft as well as a release in review
+        draft = {**lively, "version": "1.1"}
+        drafts = ("checklist", "review", "evidence", "submission_create")
+        paths += [address("web", ROWS[route], draft) for route in drafts]
+    if name == "root":
+        paths += ["/accounts/password/change/", "/accounts/2fa/", "/accounts/2fa/totp/activate/", "/api/v1/docs/"]
+    assert [line for path in paths for line in look(visitor, path)] == []
+
+
+def test_doors_and_dead_ends_are_accessible(
+    visit: Callable[..., Visitor], noise: Noise, edition: Any, bob: Any, settings: Any
+) -> None:
+    noise.expect("404", "403")
+    stranger = visit()
+    wrong = list(look(stranger, "/accounts/login/"))
+    stranger.sign_in("bob", "not this one")
+    wrong += axe_violations(stranger.page)
+    wrong += look(stranger, "/accounts/password/reset/")
+    wrong += look(stranger, "/nowhere/")
+    me = visit(bob)
+    wrong += look(me, "/nowhere/")
+    wrong += look(me, "/settings/people/")  # 403
+    wrong += look(me, "/models/?q=nothing-is-called-this")
+    wrong += look(me, "/")
+    assert wrong == []
+
+
+def test_the_first_administrator_is_set_up_on_an_accessible_page(visit: Callable[..., Visitor], edition: Any) -> None:
+    link = create_setup_link()
+    assert link is not None
+    visitor = visit()
+    secret = link.rstrip("/").rpartition("/")[2]
+    assert setup_token(secret) is not None
+    path = reverse("web:setup", args=[secret])
+    assert list(look(visitor, path)) == []
+    page = visitor.open(path)
+    page.get_by_label("User name").fill("root")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("The password again").fill(PASSWORD)
+    page.get_by_role("button", name="Create and sign in").click()
+    page.wait_for_url(f"{visitor.origin}/")
+    assert list(look(visitor, "/")) == []  # nothing is there yet: first steps
