@@ -49,7 +49,8 @@ class Version:
 
 @dataclass
 class ReviewItem:
-    """One card of the review. ``change`` is ``new``, ``edited``, ``unanswered``, ``waiver`` or nothing."""
+    """One card of the review. ``change`` is ``new``, ``edited``, ``reworded`` (other words or
+    links, the same claims), ``unanswered``, ``waiver`` or nothing."""
 
     row: CardItem
     answer: Answer
@@ -160,7 +161,8 @@ def build_review(context: Mapping[str, Any], user: User, role: str = "") -> Revi
             changed.append(each)
         elif mine or (chosen is None and (each.flagged or row.blocks)):
             rest.append(each)
-    changed.sort(key=lambda each: not each.mine)  # one's own first; otherwise in the order of the checklist
+    # One's own first, and what is claimed before how it is worded; otherwise in the order of the checklist.
+    changed.sort(key=lambda each: (not each.mine, each.change == "reworded"))
     blockers = [row for row in card.blockers if row.item.role == chosen]
     return Review(
         base=base,
@@ -213,8 +215,10 @@ def _compare(each: ReviewItem, base: Submission | None, content: Content, editio
         each.change = "new" if each.answer.status != Status.UNANSWERED else ""
     elif each.answer.status == Status.UNANSWERED:
         each.change = "unanswered"
-    elif any(before[name] != (now or {}).get(name) for name in ("status", "claims", "justification", "links")):
+    elif now is not None and any(before[name] != now[name] for name in ("status", "claims")):
         each.change = "edited"
+    elif now is not None and any(before[name] != now[name] for name in ("justification", "links")):
+        each.change = "reworded"
     waiver = each.waiver
     if not each.change and waiver is not None and base.decided_at is not None and waiver.requested_at > base.decided_at:
         each.change = "waiver"

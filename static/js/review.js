@@ -9,3 +9,8 @@ document.addEventListener("htmx:afterSettle", (event) => {
   target.focus({ preventScroll: true });
   target.scrollIntoView({ block: "nearest" });
 });
+
+// The remark is what comes next once somebody chose to flag.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches(".review-item__flag[open]")) event.target.querySelector("textarea").focus();
+}, true);

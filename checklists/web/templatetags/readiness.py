@@ -24,6 +24,7 @@ ROLE_STATES = {
     "voided": "claimed",
     "request_changes": "contradicted",
     "changes_requested": "contradicted",
+    "refused": "contradicted",
     "reject": "contradicted",
     "rejected": "contradicted",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -52,7 +52,9 @@ def _as_member(user: User) -> dict[str, Any]:
             stale=counted(stale),
             carried=counted(Answer.objects.filter(release=OuterRef("pk"), carried_over=True)),
         )
-        .order_by(F("launch_date").asc(nulls_last=True), "-changed_at")[: MOST_RELEASES + 1]
+        .order_by(Case(When(stage="live", then=1), default=0), F("launch_date").asc(nulls_last=True), "-changed_at")[
+            : MOST_RELEASES + 1
+        ]
     )
     shown = releases[:MOST_RELEASES]
     blockers: dict[int, list[ItemState]] = {}
