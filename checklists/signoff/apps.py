@@ -8,11 +8,12 @@ class SignoffConfig(AppConfig):
 
     def ready(self) -> None:
         from checklists import journal
-        from checklists.signoff.services import void_for_model, void_what_changed
+        from checklists.signoff.services import void_for_model, void_what_changed, withdraw_when_retired
 
         for verb in VOIDING:
             journal.subscribe(verb, void_what_changed)
         journal.subscribe("registry.model.changed", void_for_model)
+        journal.subscribe("registry.release.stage_changed", withdraw_when_retired)
 
 
 VOIDING = (

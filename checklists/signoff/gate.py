@@ -138,7 +138,7 @@ def _sign_off_reasons(submission: Submission, facts: Facts, path: str, now: date
             label = Role(role.role).label
             text = {
                 "refused": f"{label} did not approve.",
-                "voided": f"{label} signed, but what they own changed since.",
+                "voided": f"{label} signed, but that signature no longer stands.",
             }.get(role.status, f"{label} has not signed: {role.signed} of {role.count}.")
             reasons.append(Reason("signoff_missing", text, path))
     return reasons

@@ -18,7 +18,7 @@ from checklists.journal.models import Event
 from checklists.people.models import User
 from checklists.people.rules import require
 from checklists.registry.models import Release, Stage
-from checklists.registry.services import lock_release, set_stage
+from checklists.registry.services import lock_release, require_open, set_stage
 from checklists.scorecards.cards import Card, build_card
 from checklists.signoff.models import APPROVING, Condition, Decision, Outcome, Party, Role, SignOff, Submission
 from checklists.signoff.routes import route_for
@@ -57,6 +57,8 @@ def submit(*, release: Release, by: User, note: str = "", at: datetime | None = 
             )
         latest.outcome, latest.decided_at = Outcome.SUPERSEDED, now
         latest.save(update_fields=["outcome", "decided_at"])
+    elif latest and latest.approved_until is not None and latest.approved_until <= now:
+        _end_signatures(latest, now)
     route = route_for(release.model)
     submission = Submission.objects.create(
         release=release,
@@ -117,9 +119,7 @@ def _evidence(release: Release) -> list[dict[str, Any]]:
     ]
 
 
-def why_not_sign(
-    *, submission: Submission, role: str, by: User, parties: Iterable[Party] | None = None
-) -> str | None:
+def why_not_sign(*, submission: Submission, role: str, by: User, parties: Iterable[Party] | None = None) -> str | None:
     """Why this person cannot sign in this role, in words; None when they can. For screens; ``sign`` checks again.
 
     ``parties`` of the release, where the caller has read them; else they are asked for (one query)."""
@@ -171,6 +171,9 @@ def sign(
         if party is None:
             raise WrongStage(why)
         raise Forbidden(why) if party.part == Party.Part.AUTHOR else Conflict(why)
+    require_open(release)
+    if AnswerRevision.objects.filter(answer__release=release, by=by).exists():  # also what was taken back since
+        raise Forbidden("You answered this release; somebody else has to sign.")
     snapshot = take_snapshot(release)
     if snapshot.digest != submission.digest:
         raise Conflict(
@@ -259,8 +262,8 @@ def _check_decision(
 def _settle(submission: Submission, release: Release, by: User, at: datetime | None) -> None:
     """After a signature: what the submission comes to, and the stage that follows from it."""
     now = at or timezone.now()
-    parties = list(Party.objects.filter(submission__release=release))
-    standing = standing_of(submission, parties)
+    rows = Party.objects.filter(submission__release=release).select_related("submission")
+    standing = standing_of(submission, rows.defer("submission__snapshot", "submission__evidence"))
     refusals = [party.decision for role in standing.roles for party in role.refusals]
     if Decision.REJECT in refusals:
         outcome, stage = Outcome.REJECTED, Stage.REJECTED
@@ -268,7 +271,15 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
         outcome, stage = Outcome.CHANGES_REQUESTED, Stage.CHANGES_REQUESTED
     elif standing.complete:
         outcome, stage = Outcome.APPROVED, Stage.APPROVED
-        submission.approved_until = now + timedelta(days=submission.approval_days)
+        lasts = timedelta(days=submission.approval_days)
+        # A signature that carried over brings its own end along: submitting again does not make it last longer.
+        ends = [
+            party.submission.approved_until or party.signed_at + lasts
+            for role in standing.roles
+            for party in role.approvals
+            if party.submission_id != submission.pk and party.signed_at is not None
+        ]
+        submission.approved_until = min([now + lasts, *ends])
     else:
         return
     submission.outcome, submission.decided_at = outcome, now
@@ -288,6 +299,21 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
         why=f"submission {submission.number} {submission.get_outcome_display().lower()}",
         at=at,
     )
+
+
+def _end_signatures(submission: Submission, now: datetime) -> None:
+    """An approval that ended takes its signatures along: none of them carries over to a later submission."""
+    rows = SignOff.objects.filter(
+        submission__release_id=submission.release_id, submission__number__lte=submission.number, voided_at=None
+    )
+    rows.filter(decision__in=APPROVING).update(voided_at=now, void_reason="the approval ran out")
+
+
+def withdraw_when_retired(event: Event) -> None:
+    """Subscriber: what is out of service waits for nobody's signature."""
+    if event.data["stage"][1] == Stage.RETIRED:
+        waiting = Submission.objects.filter(release_id=event.release_id, outcome=Outcome.PENDING)
+        waiting.update(outcome=Outcome.SUPERSEDED, decided_at=event.at)
 
 
 def void_what_changed(event: Event) -> None:
@@ -375,6 +401,7 @@ def expire_approvals(*, now: datetime | None = None) -> int:
         submission.expiry_journaled = True
         submission.save(update_fields=["expiry_journaled"])
         release = lock_release(submission.release_id)
+        _end_signatures(submission, now)
         journal.record(
             verb="signoff.approval.expired",
             actor=None,
@@ -382,6 +409,7 @@ def expire_approvals(*, now: datetime | None = None) -> int:
             release_id=release.pk,
             data={"number": submission.number},
         )
-        if release.stage == Stage.APPROVED:
+        latest = Submission.objects.filter(release=release).order_by("-number").first()
+        if release.stage == Stage.APPROVED and latest is not None and not latest.approval_stands(now):
             set_stage(release=release, stage=Stage.DRAFT, by=None, why="its approval ran out")
     return len(rows)

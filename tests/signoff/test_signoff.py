@@ -11,7 +11,7 @@ from checklists.journal.errors import Conflict, Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
 from checklists.people.services import set_membership, set_role
 from checklists.registry.models import Release
-from checklists.registry.services import change_release
+from checklists.registry.services import change_release, retire_release
 from checklists.scorecards.models import ItemState
 from checklists.signoff.gate import check
 from checklists.signoff.models import Condition, Party, SignOff, Submission
@@ -266,6 +266,53 @@ def test_an_approval_ends_and_that_is_journaled_once(submission, release, alice,
     assert expire_approvals(now=later) == 0
     assert stage(release) == "draft"
     assert Event.objects.filter(verb="signoff.approval.expired").count() == 1
+
+
+def test_signatures_end_with_their_approval(submission, release, alice, mo, sam, rita):
+    approve_all(submission, mo, sam, rita)
+    later = timezone.now() + timedelta(days=181)
+    again = submit(release=release, by=alice, at=later)
+    assert (again.outcome, stage(release)) == ("pending", "in_review")
+    standing = standing_of(again, Party.objects.filter(submission__release=release))
+    assert not any(role.stands for role in standing.roles)
+    assert expire_approvals(now=later) == 1
+    assert stage(release) == "in_review"
+
+
+def test_submitting_again_does_not_make_an_approval_last_longer(submission, release, alice, mo, sam, rita):
+    approve_all(submission, mo, sam, rita)
+    submission.refresh_from_db()
+    again = submit(release=release, by=alice, at=timezone.now() + timedelta(days=100))
+    assert (again.outcome, again.approved_until) == ("approved", submission.approved_until)
+
+
+def test_the_end_of_an_earlier_approval_does_not_touch_the_present_one(submission, release, alice, bob, mo, sam, rita):
+    approve_all(submission, mo, sam, rita)
+    change_release(release=release, by=bob, revision="b2")
+    later = timezone.now() + timedelta(days=100)
+    again = submit(release=release, by=alice, at=later)
+    for by, role in ((mo, "mlops"), (sam, "security"), (rita, "sre")):
+        approve(again, by, role, at=later)
+    assert expire_approvals(now=timezone.now() + timedelta(days=181)) == 1
+    assert stage(release) == "approved"
+
+
+def test_a_retired_release_waits_for_no_signature_and_takes_none(submission, release, alice, mo):
+    retire_release(release=release, by=alice)
+    submission.refresh_from_db()
+    assert submission.outcome == "superseded"
+    with pytest.raises(WrongStage):
+        approve(submission, mo, "mlops")
+    assert stage(release) == "retired"
+
+
+def test_who_answered_and_took_it_back_does_not_sign(submission, release, team, mo):
+    set_membership(team=team, user=mo, role="contributor")
+    before = answer_of(release, "identity.lineage")
+    save(before, mo, "met", justification="Another wording.")
+    save(answer_of(release, "identity.lineage"), mo, "met", justification=before.justification)
+    with pytest.raises(Forbidden, match="somebody else has to sign"):
+        approve(submission, mo, "mlops")
 
 
 def test_a_route_may_ask_for_two_of_a_role(release, alice, root, mo):
