@@ -95,7 +95,10 @@ def visit(new_context: Callable[..., BrowserContext], live_server: Any, noise: N
         if user is not None:
             client = Client()
             client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-            session = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
+            session = {
+                "name": settings.SESSION_COOKIE_NAME,
+                "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
+            }
             context.add_cookies([{**session, "url": live_server.url, "httpOnly": True, "sameSite": "Lax"}])
         return Visitor(context.new_page(), context, live_server.url)
 
@@ -104,7 +107,7 @@ def visit(new_context: Callable[..., BrowserContext], live_server: Any, noise: N
 
 @pytest.fixture
 def model_server() -> Iterator[Server]:
-    """A model server of the demo that really answers: a vLLM with a key, whose context is smaller than one may claim."""
+    """A model server of the demo that really answers: a vLLM with a key, and a smaller context than one may claim."""
     server = Server(0, SmallVLLM())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -64,7 +64,9 @@ def test_a_leader_drills_down_from_the_overview_to_an_item(
     drill_down(visitor)
 
 
-def test_the_theme_is_switched_without_a_reload_and_kept(visit: Callable[..., Visitor], organisation: Any, leo: Any) -> None:
+def test_the_theme_is_switched_without_a_reload_and_kept(
+    visit: Callable[..., Visitor], organisation: Any, leo: Any
+) -> None:
     visitor = visit(leo, color_scheme="light")
     page = visitor.open("/models/")
     page.locator("summary", has_text="your menu").click()
