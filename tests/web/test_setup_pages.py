@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -65,3 +67,23 @@ def test_the_first_steps_go_once_they_are_done(root: Any, alice: Any, mo: Any, e
     assert "First steps" in text(signed_in(root).get("/"))
     make_model(team, alice)
     assert "First steps" not in text(signed_in(root).get("/"))
+
+
+def test_in_a_demo_its_own_people_sign_in_with_one_click_and_nobody_else(
+    db: None, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    from portal import urls
+    from portal.demo.signin import urlpatterns
+    from tests.conftest import person
+
+    module = ModuleType("demo_urls")
+    module.__dict__["urlpatterns"] = [*urlpatterns, *urls.urlpatterns]
+    monkeypatch.setitem(sys.modules, "demo_urls", module)
+    settings.ROOT_URLCONF = "demo_urls"
+    demo, other = person("demo-sre", roles=("sre",)), person("mo")
+    client = Client()
+    assert client.post("/demo/signin/", {"username": other.username}).status_code == 400
+    assert client.get("/demo/signin/").status_code == 405
+    assert "_auth_user_id" not in client.session
+    assert client.post("/demo/signin/", {"username": "demo-sre"})["Location"] == "/"
+    assert client.session["_auth_user_id"] == str(demo.pk)
