@@ -20,7 +20,7 @@ urlpatterns = [
     path("favicon.ico", favicon, name="favicon"),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("checklists.api.urls")),
-    re_path(r"^api(?:/.*)?$", Unknown.as_view(), name="api-unknown"),
+    re_path(r"^api(?:/[\s\S]*)?\Z", Unknown.as_view(), name="api-unknown"),
     path("badge/<str:slug>.svg", Badge.as_view(), name="badge"),
     path("", include("checklists.web.urls")),
 ]

@@ -138,7 +138,17 @@ def finding(release: Any) -> Any:
     run = ProbeRun.objects.create(release=release, state="done", created_at=now, progress_done=1, progress_total=1)
     item = release.answers.get(item__key="identity.name-version").item
     return Finding.objects.create(
-        run=run, release=release, item=item, item_key=item.key, endpoint_name="main", probe="model.identity", probe_version="1",
-        verdict="contradicted", claimed="assist", observed="other", reason="The endpoint serves other.",
-        measured_at=now, expires_at=now + timedelta(days=1),
-    )  # fmt: skip
+        run=run,
+        release=release,
+        item=item,
+        item_key=item.key,
+        endpoint_name="main",
+        probe="model.identity",
+        probe_version="1",
+        verdict="contradicted",
+        claimed="assist",
+        observed="other",
+        reason="The endpoint serves other.",
+        measured_at=now,
+        expires_at=now + timedelta(days=1),
+    )
