@@ -167,7 +167,7 @@ def build_review(context: Mapping[str, Any], user: User, role: str = "") -> Revi
     return Review(
         base=base,
         stale=stale,
-        facts=_facts(base.snapshot, content.content) if base is not None else [],
+        facts=_facts(base.snapshot, content.content, context["can"]["see_endpoints"]) if base is not None else [],
         changed=changed,
         rest=rest,
         role=chosen,
@@ -244,11 +244,13 @@ def claim_lines(item: ItemView, before: Mapping[str, Any] | None, after: Mapping
     return lines
 
 
-def _facts(before: Content, after: Content) -> list[Line]:
-    """What changed of the release itself: artefact, environment, endpoints, tier, edition."""
+def _facts(before: Content, after: Content, see_endpoints: bool) -> list[Line]:
+    """What changed of the release itself: artefact, environment, tier, edition, and endpoints for who may see them."""
     lines = [Line(label, before["release"].get(key, ""), after["release"].get(key, "")) for key, label in FACTS.items()]
     lines.append(Line("Tier", str(before["model"]["tier"]), str(after["model"]["tier"])))
     lines.append(Line("Checklist", _edition(before), _edition(after)))
+    if not see_endpoints:
+        return [line for line in lines if line.changed]
     old, new = ({e["name"]: e for e in content["endpoints"]} for content in (before, after))
     lines += [
         Line(f"Endpoint {name}", _endpoint(old.get(name)), _endpoint(new.get(name))) for name in sorted({*old, *new})

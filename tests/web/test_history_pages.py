@@ -33,6 +33,16 @@ def test_the_history_tells_in_sentences_who_did_what(cast: Cast, release: Releas
     assert "<b>Alice</b> added the endpoint eu-1" in page
 
 
+def test_addresses_of_endpoints_are_for_the_team_reviewers_and_auditors(cast: Cast, release: Release) -> None:
+    make_endpoint(release, cast.alice)
+    for user in (cast.carol, cast.mo, cast.ada):
+        assert "llm.example.org" in text(signed_in(user).get(at("history", release)))
+    for user in (cast.mallory, cast.leo):
+        page = text(signed_in(user).get(at("history", release)))
+        assert "added the endpoint eu-1" in page
+        assert "llm.example.org" not in page
+
+
 def test_the_history_is_paged_and_takes_a_constant_number_of_queries(cast: Cast, release: Release) -> None:
     client = signed_in(cast.carol)
     few = queries(client, at("history", release))

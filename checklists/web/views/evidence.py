@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -135,13 +136,22 @@ def finding(request: Request, slug: str, version: str, pk: int) -> HttpResponse:
         "finding": row,
         "item": items.get(row.item_key),
         "probe": PROBES.get(row.probe),
-        "requests": [entry for entry in detail.get("requests") or [] if isinstance(entry, dict)],
+        "requests": [
+            entry if context["can"]["see_endpoints"] else entry | {"line": _without_host(str(entry.get("line", "")))}
+            for entry in detail.get("requests") or []
+            if isinstance(entry, dict)
+        ],
         "rule": detail.get("rule") or "",
         "samples": detail.get("samples"),
         "fresh": context["now"] < row.expires_at,
         "observation": pretty(row.observation),
     }
     return render(request, "evidence/finding.html", context)
+
+
+def _without_host(line: str) -> str:
+    """``GET https://llm.example.org/metrics`` → ``GET …/metrics``."""
+    return re.sub(r"https?://[^/\s]*", "…", line)
 
 
 @require_POST

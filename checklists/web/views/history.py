@@ -17,11 +17,18 @@ PER_PAGE = 50
 
 @signed_in
 def history(request: Request, slug: str, version: str) -> HttpResponse:
-    """Newest first."""
+    """Newest first. Addresses of endpoints are told only to who may see them."""
     context = release_context(request, slug, version, "history")
     release = context["release"]
     events = Event.objects.of_release(release.pk).order_by("-at", "-sequence")
     page = Paginator(events, PER_PAGE).get_page(request.GET.get("page"))
     shorts = {item.key: f"{item.number} {item.short}" for item in view(release.edition).items}
+    for event in page.object_list:
+        if event.verb.startswith("registry.endpoint.") and not context["can"]["see_endpoints"]:
+            event.data = {
+                "name": event.data.get("name", ""),
+                "url": "not shown",
+                "changed": event.data.get("changed", []),
+            }
     entries = [(event, sentence(event, shorts), mark(event), pretty(event.data)) for event in page.object_list]
     return render(request, "history/page.html", {**context, "page_obj": page, "entries": entries})
