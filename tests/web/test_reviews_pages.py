@@ -10,7 +10,7 @@ import pytest
 from checklists.assessments.services import request_waiver
 from checklists.signoff.models import Condition, Party, Submission
 from checklists.signoff.services import sign, submit
-from tests.build import answer_of, in_days, make_model, make_release, save
+from tests.build import answer_of, in_days, make_endpoint, make_model, make_release, save
 from tests.conftest import Cast
 from tests.web.quickly import make_ready, make_releases
 from tests.web.steps import HTMX, at, make_finding, queries, signed_in, text
@@ -87,6 +87,18 @@ def test_an_item_is_accepted_and_becomes_verified(submission: Any, release: Any,
     assert answer.accepted_by == mo
     plain = client.post(at("review", release), {"item": "identity.modalities", "verdict": "accept", "role": "mlops"})
     assert plain["Location"].endswith("?role=mlops#identity.modalities")
+
+
+def test_what_changed_since_it_was_read_is_not_accepted(submission: Any, release: Any, alice: Any, mo: Any) -> None:
+    where = {"item": "identity.lineage", "verdict": "accept", "role": "mlops"}
+    revision = answer_of(release, "identity.lineage").revision
+    save(answer_of(release, "identity.lineage"), alice, justification="Other words.")
+    submit(release=release, by=alice)
+    client = signed_in(mo)
+    assert client.post(at("review", release), {**where, "revision": str(revision)}).status_code == 409
+    assert answer_of(release, "identity.lineage").accepted_by is None
+    client.post(at("review", release), {**where, "revision": str(revision + 1)})
+    assert answer_of(release, "identity.lineage").accepted_by == mo
 
 
 def test_an_item_is_flagged_with_a_remark_that_the_team_reads(
@@ -198,6 +210,18 @@ def test_the_frozen_submission_downloads_as_the_text_that_was_hashed(submission:
     assert hashlib.sha256(response.content).hexdigest() == submission.digest
     assert client.get(at("submission", release, 2)).status_code == 404
     assert client.get(at("submission", release, 1) + "?format=xml").status_code == 404
+
+
+def test_endpoints_in_a_submission_are_not_for_outsiders(
+    submission: Any, release: Any, alice: Any, mo: Any, sam: Any, rita: Any, mallory: Any
+) -> None:
+    approve_all(submission, mo, sam, rita)
+    make_endpoint(release, alice)
+    assert "llm.example.org" in text(signed_in(mo).get(at("review", release)))
+    client = signed_in(mallory)
+    assert "llm.example.org" not in text(client.get(at("review", release)))
+    assert "format=json" not in text(client.get(at("submission", release, 1)))
+    assert client.get(at("submission", release, 1) + "?format=json").status_code == 403
 
 
 def test_a_restricted_release_does_not_exist_for_outsiders(

@@ -19,7 +19,7 @@ from checklists.catalog.editions import view
 from checklists.journal.errors import Conflict, Forbidden, Invalid, WrongStage
 from checklists.journal.hashing import canonical_json
 from checklists.people.models import User
-from checklists.people.rules import require
+from checklists.people.rules import can, require
 from checklists.signoff.models import Condition, Party, SignOff, Submission
 from checklists.signoff.routes import route_for
 from checklists.signoff.services import complete_condition, submit, what_is_missing, why_not_sign
@@ -159,6 +159,8 @@ def _decide_item(request: Request, slug: str, version: str) -> HttpResponse:
         raise Invalid("Nothing was accepted or flagged: there is no such item in this review.")
     if not each.may_decide:
         raise Forbidden(found.why_not or "Another role owns this item.")
+    if request.POST.get("revision", str(each.answer.revision)) != str(each.answer.revision):
+        raise Conflict("Nothing was accepted or flagged: the answer changed since you read it. Read it again.")
     remark = request.POST.get("remark", "").strip()
     if verdict == "flag" and not remark:
         raise Invalid("Say in a few words what is wrong with it.")
@@ -256,7 +258,9 @@ def submission(request: Request, slug: str, version: str, number: int) -> HttpRe
     """What was frozen, as people and as machines read it (``?format=json``: the very bytes of the digest)."""
     row = _submission_or_404(request, slug, version, number)
     wanted = request.GET.get("format", "")
+    may_download = can(request.user, "endpoint.view", row.release)
     if wanted == "json":
+        require(request.user, "endpoint.view", row.release, message="It names endpoints, which are not for you to see.")
         response = HttpResponse(canonical_json(row.snapshot), content_type="application/json")
         response["Content-Disposition"] = f'attachment; filename="{slug}-{version}-submission-{number}.json"'
         return response
@@ -271,6 +275,7 @@ def submission(request: Request, slug: str, version: str, number: int) -> HttpRe
         "standing": standing,
         "remarks": remarks(parties, row),
         "sections": submitted_answers(row, view(row.release.edition)),
+        "may_download": may_download,
         "now": timezone.now(),
     }
     return render(request, "reviews/submission.html", context)
