@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ _TOKEN_LIKE = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
     r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
 )
+
+# NUL and halves of surrogate pairs, which JSON can spell and PostgreSQL cannot hold.
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
@@ -45,14 +49,18 @@ def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
-    """The same JSON value with every secret, and everything shaped like a token, replaced by dots; keys as well."""
+    """The same JSON value with every secret, and everything shaped like a token, replaced by dots; keys as well.
+
+    What no database holds (NUL, half a surrogate pair, infinity) goes too: a server's answer may spell it."""
     return _walk(value, _pattern(secrets))
 
 
 def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
         value = pattern.sub(MASK, value) if pattern else value
-        return _TOKEN_LIKE.sub(MASK, value)
+        return _UNSTORABLE.sub("\ufffd", _TOKEN_LIKE.sub(MASK, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
         return {_walk(str(key), pattern): _walk(item, pattern) for key, item in value.items()}
     if isinstance(value, list | tuple):

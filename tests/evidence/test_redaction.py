@@ -40,6 +40,11 @@ def test_what_looks_like_a_token_goes_even_if_it_is_not_ours() -> None:
     assert redact("Bearer of good news about task-forces") == "Bearer of good news about task-forces"
 
 
+def test_what_no_database_holds_goes_too() -> None:
+    sent = json.loads('{"id": "a\\u0000b\\ud800", "n": [1e999, NaN, 1.5]}')
+    assert redact(sent) == {"id": "a\ufffdb\ufffd", "n": [None, None, 1.5]}
+
+
 def test_a_short_secret_does_not_eat_longer_words() -> None:
     assert redact("production and prod", {"prod"}) == f"production and {MASK}"
 
