@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
@@ -50,12 +50,22 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def inner(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "\x00" in request.path:
+            raise Http404
         try:
+            _refuse_nul(request)
             return view(request, *args, **kwargs)
         except DomainError as error:
             return refusal(request, error)
 
     return login_required(inner)
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """PostgreSQL cannot even be asked about text with NUL."""
+    for sent in (request.GET, request.POST):
+        if any("\x00" in text for name, values in sent.lists() for text in (name, *values)):
+            raise Invalid("Nothing was changed: a NUL character was sent, which no text can hold. Remove it.")
 
 
 def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -14,12 +14,17 @@ from checklists.web.http import Request, signed_in
 PAGE = 50
 
 
+def _number(text: str) -> int:
+    """0, which no notice has, for what is no number of one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
 @signed_in
 def inbox(request: Request) -> HttpResponse:
     """Newest first. POST ``notice`` (or nothing, for all) marks as read, and goes on to ``next`` if that is given."""
     if request.method == "POST":
         number = request.POST.get("notice", "")
-        mark_read(user=request.user, notice_id=int(number) if number.isdecimal() else None)
+        mark_read(user=request.user, notice_id=_number(number) if number else None)
         onward = request.POST.get("next", "")
         if url_has_allowed_host_and_scheme(onward, allowed_hosts=None):
             return redirect(onward)

@@ -19,7 +19,9 @@ def tokens(request: Request) -> HttpResponse:
     """The list; a new token's secret is on the answer to its creation, and nowhere afterwards."""
     form, secret = TokenForm(), ""
     if request.method == "POST" and (pk := request.POST.get("revoke", "")):
-        token = get_object_or_404(Token.objects.select_related("user"), pk=int(pk) if pk.isdecimal() else 0)
+        token = get_object_or_404(
+            Token.objects.select_related("user"), pk=int(pk) if pk.isdecimal() and len(pk) < 19 else 0
+        )
         revoke_token(token=token, by=request.user)
         tell(request, f"The token “{token.name}” has ended.")
         if token.user_id != request.user.pk:
