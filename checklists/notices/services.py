@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db.models import Q
 from django.utils import timezone
 
 from checklists.assessments.models import Answer, Comment, Waiver
 from checklists.evidence.models import Finding
 from checklists.journal.models import Event
 from checklists.notices.models import Notice
+from checklists.people.access import READ_EVERYTHING
 from checklists.people.models import RoleGrant, User
 from checklists.registry.models import Release
 from checklists.signoff.models import Party, Submission
 
 
-def notify(*, user_ids: Iterable[int | None], text: str, path: str, event: Event) -> None:
-    """One line for each person, never for the one who did it, and none for the inactive."""
+def notify(*, user_ids: Iterable[int | None], text: str, path: str, event: Event, release: Release) -> None:
+    """One line for each person, never for the one who did it, and none for the inactive or who may not see the
+    release (any more)."""
     wanted = {pk for pk in user_ids if pk is not None} - {event.actor_id}
-    people = User.objects.filter(pk__in=wanted, is_active=True).values_list("pk", flat=True) if wanted else []
+    rows = User.objects.filter(pk__in=wanted, is_active=True)
+    if release.model.restricted:
+        rows = rows.filter(
+            Q(role_grants__role__in=READ_EVERYTHING) | Q(memberships__team__in=release.model.team.ancestor_ids)
+        )
+    people = set(rows.values_list("pk", flat=True)) if wanted else set()
     Notice.objects.bulk_create(
         Notice(user_id=pk, text=text[:300], path=path[:300], created_at=event.at) for pk in people
     )
@@ -42,7 +50,9 @@ def submission_created(event: Event) -> None:
     release, path = _release(event)
     roles = [need["role"] for need in event.data["required"]]
     people = RoleGrant.objects.filter(role__in=roles).values_list("user_id", flat=True)
-    notify(user_ids=people, text=f"{release} waits for your sign-off", path=f"{path}review/", event=event)
+    notify(
+        user_ids=people, text=f"{release} waits for your sign-off", path=f"{path}review/", event=event, release=release
+    )
 
 
 def sign_off_given(event: Event) -> None:
@@ -61,6 +71,7 @@ def sign_off_given(event: Event) -> None:
         text=f"{event.actor_name} {said[event.data['decision']]} {release}",
         path=f"{path}review/",
         event=event,
+        release=release,
     )
 
 
@@ -71,7 +82,9 @@ def sign_off_voided(event: Event) -> None:
         submission__release=release, part=Party.Part.SIGNER, voided_at__isnull=False, role__in=event.data["roles"]
     )
     ids = set(fallen.values_list("user_id", flat=True))
-    notify(user_ids=ids, text=f"{release} changed after you signed it", path=f"{path}review/", event=event)
+    notify(
+        user_ids=ids, text=f"{release} changed after you signed it", path=f"{path}review/", event=event, release=release
+    )
 
 
 def comment_added(event: Event) -> None:
@@ -89,6 +102,7 @@ def comment_added(event: Event) -> None:
         text=f"{event.actor_name} commented on “{answer.item.short}” of {release}",
         path=link,
         event=event,
+        release=release,
     )
 
 
@@ -104,6 +118,7 @@ def answer_assigned(event: Event) -> None:
             text=f"{event.actor_name} assigned “{answer.item.short}” of {release} to you",
             path=link,
             event=event,
+            release=release,
         )
 
 
@@ -117,6 +132,7 @@ def waiver_requested(event: Event) -> None:
         text=f"{release} asks for a waiver of “{waiver.item.short}”",
         path=f"{path}review/#waivers",
         event=event,
+        release=release,
     )
 
 
@@ -125,7 +141,7 @@ def waiver_settled(event: Event) -> None:
     release, path = _release(event)
     waiver = Waiver.objects.select_related("item").get(pk=event.data["waiver"])
     text = f"The waiver of “{waiver.item.short}” for {release} is {waiver.get_state_display().lower()}"
-    notify(user_ids=[waiver.requested_by_id], text=text, path=f"{path}review/#waivers", event=event)
+    notify(user_ids=[waiver.requested_by_id], text=text, path=f"{path}review/#waivers", event=event, release=release)
 
 
 def run_finished(event: Event) -> None:
@@ -142,4 +158,5 @@ def run_finished(event: Event) -> None:
             text=f"Evidence contradicts what you claimed for {release}",
             path=f"{path}evidence/",
             event=event,
+            release=release,
         )

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from checklists.people.models import User
 
 REVIEWER_ROLES = (OrganisationRole.MLOPS.value, OrganisationRole.SECURITY.value, OrganisationRole.SRE.value)
+# They see restricted models too.
+READ_EVERYTHING = (*REVIEWER_ROLES, OrganisationRole.AUDITOR.value, OrganisationRole.ADMINISTRATOR.value)
 _RANK = {TeamRole.VIEWER.value: 1, TeamRole.CONTRIBUTOR.value: 2, TeamRole.OWNER.value: 3}
 
 
@@ -37,7 +39,7 @@ class Access:
     @property
     def reads_everything(self) -> bool:
         """Reviewers, auditors and administrators see restricted models too."""
-        return self.has(*REVIEWER_ROLES, OrganisationRole.AUDITOR, OrganisationRole.ADMINISTRATOR)
+        return self.has(*READ_EVERYTHING)
 
     @property
     def writes_somewhere(self) -> bool:
