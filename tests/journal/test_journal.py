@@ -34,6 +34,23 @@ def test_events_of_a_release_form_one_chain():
     assert faults() == []
 
 
+def test_what_is_appended_during_the_walk_is_no_fault(monkeypatch):
+    from checklists.journal import services
+
+    write(2)
+    original, calls = services.event_hash, []
+
+    def meanwhile(event):
+        if not calls:
+            calls.append(event)
+            monkeypatch.setattr(services, "event_hash", original)
+            write(2)
+        return original(event)
+
+    monkeypatch.setattr(services, "event_hash", meanwhile)
+    assert faults() == []
+
+
 def test_an_edited_event_is_found():
     write(3)
     Event.objects.filter(sequence=2).update(data={"n": 99})
