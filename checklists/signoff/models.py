@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -134,10 +134,6 @@ class SignOff(Party):
 
     class Meta:
         proxy = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.part = Party.Part.SIGNER
-        super().save(*args, **kwargs)
 
     @property
     def approves(self) -> bool:

@@ -185,6 +185,7 @@ def sign(
         with transaction.atomic():
             sign_off = SignOff.objects.create(
                 submission=submission,
+                part=Party.Part.SIGNER,
                 user=by,
                 role=role,
                 decision=decision,

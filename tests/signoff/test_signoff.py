@@ -125,7 +125,7 @@ def test_nobody_signs_twice_even_in_two_roles(submission, mo):
 
 
 def test_the_database_itself_keeps_authors_from_signing_and_signers_from_signing_twice(submission, bob, mo):
-    signed = {"role": "mlops", "decision": "approve", "signed_at": timezone.now()}
+    signed = {"part": "signer", "role": "mlops", "decision": "approve", "signed_at": timezone.now()}
     with pytest.raises(IntegrityError), transaction.atomic():
         SignOff.objects.create(submission=submission, user=bob, **signed)
     SignOff.objects.create(submission=submission, user=mo, **signed)
