@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from checklists.assessments.models import Answer, Comment, Waiver
-from checklists.evidence.models import Finding
+from checklists.evidence.models import Finding, ProbeRun
 from checklists.journal.models import Event
 from checklists.notices.models import Notice
 from checklists.people.access import READ_EVERYTHING
@@ -145,11 +145,13 @@ def waiver_settled(event: Event) -> None:
 
 
 def run_finished(event: Event) -> None:
-    """When something is contradicted: those who answered the items, and their assignees."""
+    """When something is contradicted that was not in the run before: those who answered it, and its assignees."""
     release, path = _release(event)
-    items = Finding.objects.filter(
-        release=release, current=True, verdict="contradicted", run_id=event.data.get("run")
-    ).values("item_id")
+    run = event.data["run"]
+    before = ProbeRun.objects.filter(release=release, state="done", pk__lt=run).order_by("-pk").values("pk")[:1]
+    contradicted = Finding.objects.filter(release=release, verdict="contradicted", item__isnull=False)
+    known = contradicted.filter(run_id__in=list(before.values_list("pk", flat=True))).values("item_id")
+    items = contradicted.filter(current=True, run_id=run).exclude(item_id__in=known).values("item_id")
     people = Answer.objects.filter(release=release, item__in=items).values_list("updated_by_id", "assignee_id")
     ids = {pk for pair in people for pk in pair}
     if ids:
