@@ -13,13 +13,14 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from checklists.journal.errors import Invalid
 
 MEDIA_TYPE = "application/vnd.cncf.model.config.v1+json"
-MAX_BYTES = 128 * 1024
+MAX_BYTES = 64 * 1024
+MAX_DEPTH, MAX_EVENTS = 20, 4000
 MODALITIES = ("text", "image", "audio", "video", "embedding", "other")
 UNKNOWN = "unknown"  # stands for the layer hashes, which the specification requires, when none is known
 
@@ -108,8 +109,14 @@ def read_yaml(text: str) -> Any:
     """
     try:
         yaml = YAML(typ="safe", pure=True)
-        if any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
-            raise Invalid("Aliases (*name) are not taken. Write the value out.")
+        depth = count = 0
+        for event in yaml.parse(text):  # read bit by bit: what is too much ends it before it costs time
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            count += 1
+            if isinstance(event, AliasEvent):
+                raise Invalid("Aliases (*name) are not taken. Write the value out.")
+            if depth > MAX_DEPTH or count > MAX_EVENTS:
+                raise Invalid("The document is nested too deeply, or has too many parts.")
         root = YAML(typ="safe", pure=True).compose(text)
         return _plain(root) if root is not None else None
     except (YAMLError, ValueError) as error:
