@@ -109,10 +109,11 @@ def read_yaml(text: str) -> Any:
     """
     try:
         yaml = YAML(typ="safe", pure=True)
-        depth = count = 0
-        for event in yaml.parse(text):  # read bit by bit: what is too much ends it before it costs time
+        depth = 0
+        for count, event in enumerate(
+            yaml.parse(text)
+        ):  # read bit by bit: what is too much ends it before it costs time
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            count += 1
             if isinstance(event, AliasEvent):
                 raise Invalid("Aliases (*name) are not taken. Write the value out.")
             if depth > MAX_DEPTH or count > MAX_EVENTS:
