@@ -157,6 +157,7 @@ CELERY_BEAT_SCHEDULE = {
     "finish-abandoned-runs": {"task": "checklists.evidence.tasks.resume_abandoned", "schedule": 30.0},
     "expire-findings": {"task": "checklists.evidence.tasks.expire_findings", "schedule": 60.0},
     "expire-waivers": {"task": "checklists.assessments.tasks.expire_waivers", "schedule": 300.0},
+    "expire-acceptances": {"task": "checklists.assessments.tasks.expire_acceptances", "schedule": 300.0},
     "expire-approvals": {"task": "checklists.signoff.tasks.expire_approvals", "schedule": 300.0},
     "take-daily-history": {"task": "checklists.scorecards.tasks.record_history", "schedule": 3600.0},
 }

@@ -53,6 +53,13 @@ class Answer(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["release", "item"], name="assessments_one_answer_per_item")]
+        indexes = [
+            models.Index(
+                fields=["accepted_until"],
+                condition=Q(accepted_revision__isnull=False),
+                name="assessments_acceptances_by_end",
+            )
+        ]
 
     def missing(self, item: ItemView) -> list[str]:
         """What the answer still lacks to count, in words: the justification its status asks for, required claims."""

@@ -61,9 +61,9 @@ def _ask(host: str, port: int, resolver: Resolver, seconds: float) -> list[str]:
     asking.start()
     asking.join(max(seconds, 0.0))
     if asking.is_alive():
-        raise FetchError("timeout", f"The name {host} was not resolved in time.")
+        raise FetchError("timeout", "The name in its address was not resolved in time.")
     if failure or not answer:
-        raise FetchError("unresolvable", f"The name {host} does not resolve.")
+        raise FetchError("unresolvable", "The name in its address does not resolve.")
     return list(answer)
 
 
@@ -186,7 +186,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return CheckedStream(sock, self._budget)
         self._budget.left()
-        raise FetchError("unreachable", f"Nothing answers at {host} port {port}.")
+        raise FetchError("unreachable", "Nothing answers at its address and port.")
 
     def _same_peer(self, sock: socket.socket, address: str) -> bool:
         try:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -18,7 +18,9 @@ from checklists.people.rules import require
 from checklists.registry.models import Endpoint, Model, Release, Stage
 
 KEPT = "•••"  # what stands for a header's value when read back; sent again, it means: leave as it is
+SECRET_PARAMETER = re.compile(r"key|token|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
 HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
+RESERVED = {"new"}  # /models/new/ and …/releases/new/ are pages
 FORBIDDEN_HEADERS = {
     "host",
     "content-length",
@@ -84,6 +86,8 @@ def create_model(
         created_by=by,
         created_at=at or timezone.now(),
     )
+    if slug in RESERVED:
+        raise Invalid("The model was not registered.", errors={"slug": ["This word is an address of our own."]})
     if Model.objects.filter(slug=slug).exists():
         raise Invalid("The model was not registered.", errors={"slug": ["A model with this slug exists already."]})
     _check(model, "The model was not registered.")
@@ -160,6 +164,8 @@ def create_release(
         created_at=now,
         changed_at=now,
     )
+    if version in RESERVED:
+        raise Invalid("The release was not opened.", errors={"version": ["This word is an address of our own."]})
     if Release.objects.filter(model=model, version=version).exists():
         raise Invalid(
             "The release was not opened.", errors={"version": ["This model has a release of that version already."]}
@@ -264,6 +270,14 @@ def clean_url(text: str) -> str:
     return text.split("#", 1)[0]
 
 
+def without_secrets(url: str) -> str:
+    """The address, if no parameter looks like a secret: addresses are shown, journaled and frozen. ``ValueError``."""
+    for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if SECRET_PARAMETER.search(name):
+            raise ValueError(f"Leave “{name[:40]}” out of the address, which many can read; put it into a header.")
+    return url
+
+
 def clean_headers(headers: Any, kept: Mapping[str, str]) -> dict[str, str]:
     """Header names and values; a value of ``•••`` keeps the stored one. Raises ``ValueError``."""
     if not isinstance(headers, Mapping) or len(headers) > 20:
@@ -286,7 +300,7 @@ def _clean_endpoint(data: Mapping[str, Any], kept: Mapping[str, str]) -> dict[st
     for name in URL_FIELDS:
         if clean.get(name):
             try:
-                clean[name] = clean_url(str(clean[name]))
+                clean[name] = without_secrets(clean_url(str(clean[name])))
             except ValueError as error:
                 errors[name] = [str(error)]
     if "headers" in clean:

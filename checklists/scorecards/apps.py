@@ -24,6 +24,7 @@ REFRESHING = (
     "assessments.answer.saved",
     "assessments.answers.confirmed",
     "assessments.answers.reviewed",
+    "assessments.acceptances.expired",
     "assessments.waiver.decided",
     "assessments.waiver.expired",
     "evidence.findings.recorded",

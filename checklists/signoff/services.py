@@ -95,7 +95,7 @@ def submit(*, release: Release, by: User, note: str = "", at: datetime | None = 
         },
         at=at,
     )
-    set_stage(release=release, stage=Stage.IN_REVIEW, by=by, why=f"submission {submission.number}", at=at)
+    _move(release, Stage.IN_REVIEW, by=by, why=f"submission {submission.number}", at=at)
     _settle(submission, release, by, at)  # everything may have carried over
     return submission
 
@@ -293,13 +293,14 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
         data={"number": submission.number, "outcome": outcome, "digest": submission.digest},
         at=at,
     )
-    set_stage(
-        release=release,
-        stage=stage,
-        by=by,
-        why=f"submission {submission.number} {submission.get_outcome_display().lower()}",
-        at=at,
-    )
+    why = f"submission {submission.number} {submission.get_outcome_display().lower()}"
+    _move(release, stage, by=by, why=why, at=at)
+
+
+def _move(release: Release, stage: Stage, *, by: User, why: str, at: datetime | None) -> None:
+    """A release that serves traffic stays live while it is reviewed again, whatever comes of it; the gate tells."""
+    if release.stage != Stage.LIVE:
+        set_stage(release=release, stage=stage, by=by, why=why, at=at)
 
 
 def _end_signatures(submission: Submission, now: datetime) -> None:

@@ -184,6 +184,9 @@ SENTENCES: dict[str, Words] = {
         f"confirmed {_count(len(d['items']), 'answer')} that had been carried over"
     ),
     "assessments.answers.reviewed": _reviewed,
+    "assessments.acceptances.expired": lambda e, d, i: (
+        f"noted that {_count(len(d['items']), 'acceptance')} came to an end"
+    ),
     "assessments.comment.added": lambda e, d, i: f"commented on {_item(d, i)}",
     "assessments.waiver.requested": lambda e, d, i: f"asked for a waiver for {_item(d, i)} until {d['expires_on']}",
     "assessments.waiver.decided": lambda e, d, i: (

@@ -1,13 +1,16 @@
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
+from django.utils import timezone
 
 from checklists.assessments.models import Answer, AnswerRevision, Waiver
 from checklists.assessments.services import (
     add_comment,
     confirm_answers,
     decide_waiver,
+    expire_acceptances,
     expire_waivers,
     request_waiver,
     review_answers,
@@ -126,6 +129,16 @@ def test_an_acceptance_verifies_exactly_the_revision_it_saw(answer, alice, mo, r
     review_answers(release=release, by=mo, accepted=[KEY])
     assert state_of(release) == "verified"
     save(Answer.objects.get(pk=saved.pk), alice, claims={**CLAIMS, "version": "1.1"})
+    assert state_of(release) == "claimed"
+
+
+def test_an_acceptance_comes_to_its_end_once(answer, alice, mo, release):
+    save(answer, alice, claims=CLAIMS)
+    review_answers(release=release, by=mo, accepted=[KEY])
+    assert expire_acceptances() == 0
+    later = timezone.now() + timedelta(days=181)
+    assert expire_acceptances(now=later) == 1
+    assert expire_acceptances(now=later) == 0
     assert state_of(release) == "claimed"
 
 

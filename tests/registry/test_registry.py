@@ -175,3 +175,18 @@ def test_endpoints_and_answers_are_carried_over_to_the_next_release(release, mod
     following = make_release(model, alice, "2.0", carry_over_from=release)
     assert following.endpoints.get().headers == {"Authorization": SECRET}
     assert Release.objects.get(version="2.0").carried_over_from == release
+
+
+@pytest.mark.parametrize("name", ["api_key", "access_token", "sig", "X-Amz-Credential", "password"])
+def test_an_address_that_carries_a_secret_is_refused(release, alice, name):
+    with pytest.raises(Invalid) as caught:
+        make_endpoint(release, alice, metrics_url=f"https://m.example.org/metrics?{name}=abc")
+    assert "put it into a header" in caught.value.errors["metrics_url"][0]
+    make_endpoint(release, alice, metrics_url="https://m.example.org/metrics?format=prometheus")
+
+
+def test_words_that_are_addresses_of_our_own_are_no_names(team, model, alice, edition):
+    with pytest.raises(Invalid):
+        make_model(team, alice, "new")
+    with pytest.raises(Invalid):
+        make_release(model, alice, "new")

@@ -378,6 +378,17 @@ def test_only_an_approved_release_that_the_gate_allows_goes_live(submission, rel
     assert stage(release) == "live"
 
 
+def test_a_live_release_stays_live_whatever_comes_of_a_later_review(submission, release, alice, bob, mo, sam, rita):
+    approve_all(submission, mo, sam, rita)
+    launch(release=release, by=alice)
+    save(answer_of(release, "identity.lineage"), bob, "partly", justification="Other data")
+    again = submit(release=release, by=alice)
+    assert stage(release) == "live"
+    sign(submission=again, role="mlops", decision="reject", by=mo, comment="Roll it back")
+    assert stage(release) == "live"
+    assert "not_approved" in codes(gate(release, alice))
+
+
 # At the same time
 
 

@@ -3,6 +3,7 @@
 from checklists.assessments.services.answers import (
     add_comment,
     confirm_answers,
+    expire_acceptances,
     open_answers,
     review_answers,
     save_answer,
@@ -14,6 +15,7 @@ __all__ = [
     "add_comment",
     "confirm_answers",
     "decide_waiver",
+    "expire_acceptances",
     "expire_waivers",
     "export_modelspec",
     "import_modelspec",

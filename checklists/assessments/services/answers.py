@@ -211,6 +211,7 @@ def review_answers(
             "Nothing was accepted or flagged.",
             errors={"flagged_items": [f"Both accepted and flagged: {', '.join(sorted(both))}."]},
         )
+    require_open(lock_release(release.pk))
     rows = list(
         Answer.objects.select_for_update(of=("self",))
         .filter(release=release, item__key__in=keys)
@@ -254,6 +255,28 @@ def review_answers(
         data={"accepted": sorted(accepted), "flagged": flagged},
         at=at,
     )
+
+
+def expire_acceptances(*, now: datetime | None = None) -> int:
+    """Take back the acceptances that have come to their end, journaled for each release; how many there were."""
+    now = now or timezone.now()
+    due = Answer.objects.filter(accepted_revision__isnull=False, accepted_until__lte=now)
+    count = 0
+    for release_id in list(due.order_by().values_list("release_id", flat=True).distinct()):
+        with transaction.atomic():
+            release = lock_release(release_id)
+            rows = list(due.filter(release=release).select_related("item"))
+            Answer.objects.filter(pk__in=[row.pk for row in rows]).update(accepted_revision=None)
+            if rows:
+                journal.record(
+                    verb="assessments.acceptances.expired",
+                    actor=None,
+                    subject=release.subject,
+                    release_id=release.pk,
+                    data={"items": sorted(row.item.key for row in rows)},
+                )
+            count += len(rows)
+    return count
 
 
 @transaction.atomic

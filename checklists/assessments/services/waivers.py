@@ -87,19 +87,20 @@ def decide_waiver(*, waiver: Waiver, decision: str, by: User, comment: str = "",
     return waiver
 
 
-@transaction.atomic
 def expire_waivers(*, today: date | None = None) -> int:
     """Mark what is past its last day, each journaled; how many there were."""
     today = today or timezone.now().date()
-    rows = list(
-        Waiver.objects.select_for_update(of=("self",))
-        .filter(state=WaiverState.APPROVED, expires_on__lt=today)
-        .select_related("item", "release__model")
-    )
-    Waiver.objects.filter(pk__in=[w.pk for w in rows]).update(state=WaiverState.EXPIRED)
-    for waiver in rows:
-        _record(waiver, "expired", None, {"expires_on": waiver.expires_on.isoformat()}, None)
-    return len(rows)
+    due = Waiver.objects.filter(state=WaiverState.APPROVED, expires_on__lt=today)
+    count = 0
+    for release_id in list(due.order_by().values_list("release_id", flat=True).distinct()):
+        with transaction.atomic():
+            lock_release(release_id)
+            for waiver in due.filter(release_id=release_id).select_related("item", "release__model"):
+                waiver.state = WaiverState.EXPIRED
+                waiver.save(update_fields=["state"])
+                _record(waiver, "expired", None, {"expires_on": waiver.expires_on.isoformat()}, None)
+                count += 1
+    return count
 
 
 def _record(waiver: Waiver, what: str, by: User | None, data: dict[str, str], at: datetime | None) -> None:

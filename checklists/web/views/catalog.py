@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from checklists.assessments.models import Status
-from checklists.catalog.choices import ClaimType, Family, Mode, Quality, Role
+from checklists.catalog.choices import ClaimType, EditionStatus, Family, Mode, Quality, Role
 from checklists.catalog.editions import DEFAULT_CHECKLIST, ItemView, current_edition, view
 from checklists.catalog.models import Edition
 from checklists.evidence.probes import PROBES
@@ -31,7 +31,9 @@ def edition(request: Request, checklist: str, edition: str) -> HttpResponse:
 
 def _edition_or_404(checklist: str, edition: str) -> Edition:
     row: Edition = get_object_or_404(
-        Edition.objects.select_related("checklist"), checklist__slug=checklist, edition=edition
+        Edition.objects.exclude(status=EditionStatus.DRAFT).select_related("checklist"),
+        checklist__slug=checklist,
+        edition=edition,
     )
     return row
 
@@ -50,7 +52,10 @@ def _edition_page(request: Request, row: Edition) -> HttpResponse:
         "chosen": chosen,
         "query": query,
         "full": bool(request.GET.get("full")),
-        "others": Edition.objects.filter(checklist=row.checklist).exclude(pk=row.pk).order_by("-published_at"),
+        "others": Edition.objects.filter(checklist=row.checklist)
+        .exclude(pk=row.pk)
+        .exclude(status=EditionStatus.DRAFT)
+        .order_by("-published_at"),
         "families": Family.choices,
         "roles": Role.choices,
         "qualities": Quality.choices,
