@@ -130,7 +130,7 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..
         )
         workers.append(worker)
         worker.start()
-        worker.wait_until(lambda: " ready." in worker.log.read_text(), seconds=30)
+        worker.wait_until(lambda: " ready." in worker.log.read_text(), seconds=120)
         return worker
 
     yield start
