@@ -18,7 +18,7 @@ from portal.demo.serving.vllm import SmallVLLM
 from tests.conftest import PASSWORD
 from tests.test_permissions import world  # noqa: F401  # one of everything: a fixture
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=45_000)
 GONE_ELSEWHERE = "net::ERR_ABORTED"  # the page moved on before the answer came
 
 
@@ -90,7 +90,7 @@ def visit(new_context: Callable[..., BrowserContext], live_server: Any, noise: N
 
     def window(user: Any = None, **options: Any) -> Visitor:
         context = new_context(**{"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(45_000)
         noise.listen(context)
         if user is not None:
             client = Client()
