@@ -156,6 +156,7 @@ CELERY_BEAT_SCHEDULE = {
     "probe-what-is-due": {"task": "checklists.evidence.tasks.probe_due", "schedule": 60.0},
     "finish-abandoned-runs": {"task": "checklists.evidence.tasks.resume_abandoned", "schedule": 30.0},
     "expire-findings": {"task": "checklists.evidence.tasks.expire_findings", "schedule": 60.0},
+    "drop-old-evidence": {"task": "checklists.evidence.tasks.drop_old", "schedule": 3600.0},
     "expire-waivers": {"task": "checklists.assessments.tasks.expire_waivers", "schedule": 300.0},
     "expire-acceptances": {"task": "checklists.assessments.tasks.expire_acceptances", "schedule": 300.0},
     "expire-approvals": {"task": "checklists.signoff.tasks.expire_approvals", "schedule": 300.0},
@@ -316,6 +317,10 @@ PREFLIGHT = {
     # Addresses probes may reach although they are private come from the database (Settings, Probe policy); these never.
     "PROBE_TIMEOUT_SECONDS": env.float("PREFLIGHT_PROBE_TIMEOUT", 10.0),
     "PROBE_MAX_BYTES": env.int("PREFLIGHT_PROBE_MAX_BYTES", 2 * 1024 * 1024),
+    "PROBE_PER_HOST": env.int("PREFLIGHT_PROBE_PER_HOST", 4),
+    "PROBE_AT_ONCE": env.int("PREFLIGHT_PROBE_AT_ONCE", 50),
+    "KEEP_ANSWERS_DAYS": env.int("PREFLIGHT_KEEP_ANSWERS_DAYS", 30),
+    "KEEP_FINDINGS_DAYS": env.int("PREFLIGHT_KEEP_FINDINGS_DAYS", 400),
     "APPROVAL_DAYS": env.int("PREFLIGHT_APPROVAL_DAYS", 180),
     # Show badges of models that are not restricted to whoever knows their address, signed in or not.
     "PUBLIC_BADGES": env.bool("PREFLIGHT_PUBLIC_BADGES", False),

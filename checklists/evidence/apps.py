@@ -8,8 +8,12 @@ class EvidenceConfig(AppConfig):
 
     def ready(self) -> None:
         from checklists import journal
-        from checklists.evidence.services import rejudge, retire_findings
+        from checklists.evidence.services import judge_locally, keep_schedule, rejudge, retire_findings
 
         journal.subscribe("assessments.answer.saved", rejudge)
+        for verb in ("assessments.answer.saved", "registry.release.created", "registry.release.architecture_changed"):
+            journal.subscribe(verb, judge_locally)
         journal.subscribe("registry.endpoint.changed", retire_findings)
         journal.subscribe("registry.endpoint.deleted", retire_findings)
+        for verb in ("release.created", "release.stage_changed", "endpoint.created", "endpoint.changed"):
+            journal.subscribe(f"registry.{verb}", keep_schedule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import ssl
@@ -21,17 +22,20 @@ from checklists.evidence.network import (
     CheckedBackend,
     Connector,
     Resolver,
+    spending,
     system_connector,
     system_resolver,
 )
 from checklists.evidence.redaction import redact_bytes, secrets_of
 
-__all__ = ["Client", "FetchError", "Policy", "Response", "TlsFacts"]
+__all__ = ["Client", "FetchError", "Policy", "Response", "Session", "TlsFacts"]
 
 USER_AGENT = "preflight-probe/1"
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
+MAX_CONNECTIONS = 20
+KEEP_ALIVE_S = 5.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
 OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"}
@@ -100,38 +104,100 @@ class Client:
     connector: Connector = system_connector
     tls: ssl.SSLContext = field(default_factory=_tls_context)
 
-    def fetch(
+    def session(self) -> Session:
+        """A context in which connections are kept for the next request to the same server."""
+        return Session(self)
+
+    async def fetch(self, method: str, url: str, **options: Any) -> Response:
+        """One request in a session of its own; see ``Session.fetch``."""
+        async with self.session() as session:
+            return await session.fetch(method, url, **options)
+
+
+class Session:
+    """Exchanges with one endpoint and what belongs to it. Connections are kept per origin and ``lane``: requests with
+    different credentials never share one. Every connection was checked when it was opened."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._lanes: dict[str, tuple[httpcore2.AsyncConnectionPool, CheckedBackend]] = {}
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for pool, _ in self._lanes.values():
+            await pool.aclose()
+        self._lanes.clear()
+
+    def _lane(self, name: str) -> tuple[httpcore2.AsyncConnectionPool, CheckedBackend]:
+        if name not in self._lanes:
+            client = self.client
+            backend = CheckedBackend(client.policy, resolver=client.resolver, connector=client.connector)
+            pool = httpcore2.AsyncConnectionPool(
+                ssl_context=client.tls,
+                network_backend=backend,
+                http2=False,
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=2,
+                keepalive_expiry=KEEP_ALIVE_S,
+            )
+            self._lanes[name] = pool, backend
+        return self._lanes[name]
+
+    async def fetch(
         self,
         method: str,
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
         payload: Any = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
         max_redirects: int = MAX_REDIRECTS,
         timeout_s: float | None = None,
         max_bytes: int | None = None,
         on_chunk: OnChunk | None = None,
+        lane: str = "",
     ) -> Response:
-        """Send one request, with ``payload`` as JSON if given, and read the answer within the limits.
+        """Send one request, with ``payload`` as JSON or ``content`` as it is, and read the answer within the limits.
 
         Follows up to ``max_redirects`` redirects of a GET, each checked like the first; ``headers`` go to the origin of
         ``url`` only. With ``max_redirects=0`` the redirect itself is the answer. ``on_chunk(seconds, bytes)`` sees the
         body as it comes and may return True to stop reading. Every failure is a ``FetchError``.
         """
-        cap = max_bytes or self.max_bytes
-        budget = Budget(timeout_s or self.timeout_s, cap + 256 * 1024)
+        cap = max_bytes or self.client.max_bytes
+        seconds = timeout_s or self.client.timeout_s
+        budget = Budget(seconds, cap + 256 * 1024)
         custom = _checked_headers(headers or {})
-        secrets = secrets_of({name: value for name, value in custom.items() if name.lower() not in NOT_SECRET})
-        first = target = _parse(url)
+        body = json.dumps(payload).encode() if payload is not None else content
+        exchange = _Exchange(
+            method,
+            custom,
+            None if body is None else (body, content_type),
+            cap,
+            on_chunk,
+            secrets_of({name: value for name, value in custom.items() if name.lower() not in NOT_SECRET}),
+            lane,
+        )
+        spending.set(budget)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._follow(exchange, _parse(url), max_redirects)
+        except TimeoutError:
+            raise budget.over() from None
+
+    async def _follow(self, exchange: _Exchange, first: httpx2.URL, max_redirects: int) -> Response:
+        target = first
         hops: list[str] = []
         while True:
-            sent = custom if _origin(target) == _origin(first) else {}
-            response = self._once(method, target, sent, payload, budget, cap, on_chunk, secrets, tuple(hops))
+            sent = exchange.headers if _origin(target) == _origin(first) else {}
+            response = await self._once(exchange, target, sent, tuple(hops))
             location = response.header("location")
             if response.status not in REDIRECTS or not location or max_redirects == 0:
                 return response
-            if method not in {"GET", "HEAD"}:
-                raise FetchError("redirect", f"The server redirects a {method}, which probes do not follow.")
+            if exchange.method not in {"GET", "HEAD"}:
+                raise FetchError("redirect", f"The server redirects a {exchange.method}, which probes do not follow.")
             if len(hops) >= max_redirects:
                 raise FetchError("redirect", f"More than {max_redirects} redirects.")
             if len(location) > 2000:
@@ -142,59 +208,71 @@ class Client:
             hops.append(_shown(following))
             target = following
 
-    def _once(
-        self,
-        method: str,
-        url: httpx2.URL,
-        headers: Mapping[str, str],
-        payload: Any,
-        budget: Budget,
-        cap: int,
-        on_chunk: OnChunk | None,
-        secrets: frozenset[str],
-        hops: tuple[str, ...],
+    async def _once(
+        self, exchange: _Exchange, url: httpx2.URL, headers: Mapping[str, str], hops: tuple[str, ...]
     ) -> Response:
-        content = None if payload is None else json.dumps(payload).encode()
         request = httpcore2.Request(
-            method,
+            exchange.method,
             httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=_wire_headers(url, headers, content),
-            content=content,
+            headers=_wire_headers(url, headers, exchange.body),
+            content=exchange.body[0] if exchange.body else None,
         )
-        backend = CheckedBackend(self.policy, budget, resolver=self.resolver, connector=self.connector)
         started = time.monotonic()
-        # A pool of its own for every hop: no connection is ever used twice, so no check is ever skipped.
-        with httpcore2.ConnectionPool(ssl_context=self.tls, network_backend=backend, http2=False) as pool:
+        try:
+            answer = await self._send(exchange.lane, request)
+            first_byte = time.monotonic() - started
+            tls, peer = _facts(answer.extensions.get("network_stream"))
             try:
-                answer = pool.handle_request(request)
-                first_byte = time.monotonic() - started
-                tls, peer = _facts(answer.extensions.get("network_stream"))
-                try:
-                    pairs = _bounded_headers(answer.headers)
-                    body, truncated = _read(answer, pairs, cap, started, on_chunk)
-                finally:
-                    answer.close()
-            except FetchError:
+                pairs = _bounded_headers(answer.headers)
+                body, truncated = await _read(answer, pairs, exchange.cap, started, exchange.on_chunk)
+            finally:
+                await answer.aclose()
+        except httpcore2.TimeoutException:
+            raise TimeoutError from None
+        except (httpcore2.NetworkError, OSError) as error:
+            if isinstance(error, TimeoutError):
                 raise
-            except httpcore2.TimeoutException:
-                raise budget.over() from None
-            except (httpcore2.NetworkError, OSError):
-                raise FetchError("unreachable", "The connection broke off before the answer was complete.") from None
-            except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ValueError, zlib.error):
-                raise FetchError("protocol", "The answer is not valid HTTP.") from None
+            raise FetchError("unreachable", "The connection broke off before the answer was complete.") from None
+        except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ValueError, zlib.error):
+            raise FetchError("protocol", "The answer is not valid HTTP.") from None
         return Response(
             status=answer.status,
-            headers=tuple((key, redact_bytes(value.encode(), secrets).decode()) for key, value in pairs),
-            body=redact_bytes(body, secrets),
+            headers=tuple((key, redact_bytes(value.encode(), exchange.secrets).decode()) for key, value in pairs),
+            body=redact_bytes(body, exchange.secrets),
             truncated=truncated,
             elapsed_s=time.monotonic() - started,
             first_byte_s=first_byte,
-            request_line=f"{method} {url.path}",
+            request_line=f"{exchange.method} {url.path}",
             tls=tls,
             url=_shown(url),
             hops=hops,
             peer=peer,
         )
+
+    async def _send(self, lane: str, request: httpcore2.Request) -> httpcore2.Response:
+        pool, backend = self._lane(lane)
+        opened = backend.opened
+        try:
+            return await pool.handle_async_request(request)
+        except (httpcore2.NetworkError, httpcore2.RemoteProtocolError, FetchError) as error:
+            kept = backend.opened == opened
+            if not kept or (isinstance(error, FetchError) and error.kind != "unreachable"):
+                raise
+            # The server has closed a connection that was kept: that is its right, and says nothing about it.
+            return await pool.handle_async_request(request)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """What stays the same over all hops of one request."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: tuple[bytes, str] | None
+    cap: int
+    on_chunk: OnChunk | None
+    secrets: frozenset[str]
+    lane: str
 
 
 def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
@@ -246,16 +324,15 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return checked
 
 
-def _wire_headers(url: httpx2.URL, headers: Mapping[str, str], content: bytes | None) -> list[tuple[str, str]]:
+def _wire_headers(url: httpx2.URL, headers: Mapping[str, str], body: tuple[bytes, str] | None) -> list[tuple[str, str]]:
     wire = [
         ("Host", url.netloc.decode("ascii")),
         ("User-Agent", USER_AGENT),
         ("Accept", "*/*"),
         ("Accept-Encoding", "identity"),
-        ("Connection", "close"),
     ]
-    if content is not None:
-        wire += [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+    if body is not None:
+        wire += [("Content-Type", body[1]), ("Content-Length", str(len(body[0])))]
     given = {name.lower() for name in headers}
     return [(name, value) for name, value in wire if name.lower() not in given] + list(headers.items())
 
@@ -266,7 +343,7 @@ def _bounded_headers(raw: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(name.decode("ascii", "replace").lower(), value.decode("utf-8", "replace")) for name, value in raw]
 
 
-def _read(
+async def _read(
     answer: httpcore2.Response, headers: list[tuple[str, str]], cap: int, started: float, on_chunk: OnChunk | None
 ) -> tuple[bytes, bool]:
     """The decoded body, never more than ``cap`` bytes of it, and whether there was more."""
@@ -276,7 +353,7 @@ def _read(
     # Compressed although asked not to: unpack no more than the cap, which is what stops a bomb.
     unpack = zlib.decompressobj(47) if encoding in {"gzip", "deflate"} else None
     body = bytearray()
-    for chunk in answer.iter_stream():
+    async for chunk in answer.aiter_stream():
         piece = unpack.decompress(chunk, cap - len(body) + 1) if unpack else chunk
         body += piece
         if piece and on_chunk is not None and on_chunk(time.monotonic() - started, piece):

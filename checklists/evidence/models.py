@@ -1,3 +1,4 @@
+import zlib
 from typing import ClassVar
 
 from django.conf import settings
@@ -70,14 +71,73 @@ class ProbeRun(models.Model):
         return self.state in (RunState.QUEUED, RunState.RUNNING)
 
 
+class Exchange(models.Model):
+    """A request of a run and the server's answer, trimmed and redacted: what a finding was read from. Kept for a while."""
+
+    run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="exchanges")
+    endpoint_name = models.CharField(max_length=80, blank=True)
+    number = models.PositiveSmallIntegerField()  # the ``answer`` of a request in Finding.detail
+    line = models.CharField(max_length=600)
+    status = models.PositiveSmallIntegerField()
+    content_type = models.CharField(max_length=100, blank=True)
+    packed = models.BinaryField()  # the text, by zlib
+    truncated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "endpoint_name", "number"], name="evidence_one_exchange_a_number")
+        ]
+
+    @property
+    def body(self) -> str:
+        return zlib.decompress(bytes(self.packed)).decode()
+
+
+class ProbeSchedule(models.Model):
+    """When an endpoint (or, with none, the release itself) is to be probed next without being asked."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="schedules")
+    endpoint = models.OneToOneField(Endpoint, null=True, on_delete=models.CASCADE, related_name="schedule")
+    host = models.CharField(max_length=255, blank=True)
+    due_at = models.DateTimeField(db_index=True)
+    failures = models.PositiveSmallIntegerField(default=0)  # runs in a row in which nobody was there
+    probed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["release"], condition=Q(endpoint=None), name="evidence_one_schedule_of_a_release"
+            )
+        ]
+        indexes = [models.Index(fields=["host"], name="evidence_schedules_of_host")]
+
+
+class FreshnessRule(models.Model):
+    """How long findings count for an item and tier, where an administrator has said so instead of the probe."""
+
+    item_key = models.CharField(max_length=80)
+    tier = models.PositiveSmallIntegerField(default=0)  # 0: every tier without a rule of its own
+    hours = models.PositiveIntegerField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item_key", "tier"], name="evidence_one_freshness_rule"),
+            models.CheckConstraint(condition=Q(hours__gte=1), name="evidence_freshness_at_least_an_hour"),
+        ]
+
+
 class Finding(models.Model):
     """What one probe found at one endpoint, for one item (or none: a fact about the endpoint).
 
     ``current`` marks what stands now. ``observation`` is what was read, so that it can be judged again when the claim
-    changes; ``detail`` is what is needed to dispute it. Neither holds secrets.
+    changes; ``detail`` is what is needed to dispute it. Neither holds secrets. ``run`` is empty for what was judged by
+    arithmetic when a claim was saved.
     """
 
-    run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="findings")
+    run = models.ForeignKey(ProbeRun, null=True, on_delete=models.CASCADE, related_name="findings")
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="findings")
     item = models.ForeignKey(Item, null=True, on_delete=models.PROTECT, related_name="+")
     item_key = models.CharField(max_length=80, blank=True)

@@ -6,65 +6,85 @@ address that was checked, and the peer is checked again afterwards. Host, SNI an
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
+import anyio
+import anyio.abc
 import httpcore2
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from checklists.evidence.addresses import FetchError, Policy, check_host, check_port, unwrapped
 
 Resolver = Callable[[str, int], list[str]]
-Connector = Callable[[tuple[str, int], float], socket.socket]
+Connector = Callable[[tuple[str, int]], Awaitable[socket.socket]]
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """Every address the system gives for a name; raises ``OSError``."""
+    """Every address the system gives for a name; raises ``OSError``. Blocks: it is called in a thread of its own."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def system_connector(address: tuple[str, int], timeout: float) -> socket.socket:
-    """A TCP connection to a literal address; raises ``OSError``."""
-    return socket.create_connection(address, timeout)
+async def system_connector(address: tuple[str, int]) -> socket.socket:
+    """A connected TCP socket to a literal address; raises ``OSError``."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
-def resolve(host: str, port: int, policy: Policy, resolver: Resolver, seconds: float) -> list[str]:
-    """The addresses of a host, all of them allowed. Raises ``FetchError``; never takes longer than ``seconds``."""
+async def resolve(host: str, port: int, policy: Policy, resolver: Resolver) -> list[str]:
+    """The addresses of a host, all of them allowed. Raises ``FetchError``."""
     check_host(host)
     check_port(port)
     try:
         addresses = [str(ip_address(host))]
     except ValueError:
-        addresses = _ask(host, port, resolver, seconds)
+        addresses = await _ask(host, port, resolver)
     for address in addresses:
         policy.check(address)
     return addresses
 
 
-def _ask(host: str, port: int, resolver: Resolver, seconds: float) -> list[str]:
-    answer: list[str] = []
-    failure: list[Exception] = []
+async def _ask(host: str, port: int, resolver: Resolver) -> list[str]:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(found: list[str]) -> None:
+        if not answer.done():
+            answer.set_result(found)
 
     def ask() -> None:
         try:
-            answer.extend(resolver(host, port))
-        except (OSError, UnicodeError) as error:
-            failure.append(error)
+            found = list(resolver(host, port))
+        except (OSError, UnicodeError):
+            found = []
+        with suppress(RuntimeError):  # the loop has ended, so nobody waits any longer
+            loop.call_soon_threadsafe(settle, found)
 
     # getaddrinfo knows no timeout, and a thread that is stuck in it must not keep the process from ending.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(max(seconds, 0.0))
-    if asking.is_alive():
-        raise FetchError("timeout", "The name in its address was not resolved in time.")
-    if failure or not answer:
+    threading.Thread(target=ask, daemon=True).start()
+    budget = spending.get()
+    budget.waiting_for = "The name in its address was not resolved in time."
+    addresses = await answer
+    budget.waiting_for = ""
+    if not addresses:
         raise FetchError("unresolvable", "The name in its address does not resolve.")
-    return list(answer)
+    return addresses
 
 
 class Budget:
@@ -72,6 +92,7 @@ class Budget:
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
         self.seconds = seconds
+        self.waiting_for = ""
         self._end = time.monotonic() + seconds
         self._bytes = max_bytes
 
@@ -83,7 +104,7 @@ class Budget:
         return left
 
     def over(self) -> FetchError:
-        return FetchError("timeout", f"No complete answer within {self.seconds:g} s.")
+        return FetchError("timeout", self.waiting_for or f"No complete answer within {self.seconds:g} s.")
 
     def spend(self, count: int) -> None:
         """Count bytes read from the wire; raises ``FetchError`` (too_large) when they are too many."""
@@ -92,100 +113,133 @@ class Budget:
             raise FetchError("too_large", "The server sent more than a probe is willing to read.")
 
 
-class CheckedStream(httpcore2.NetworkStream):
-    """A socket whose every step is held to the budget, so that a server that drips gains nothing."""
+# Whose bytes are being read: a connection outlives one exchange, a budget does not.
+spending: contextvars.ContextVar[Budget] = contextvars.ContextVar("spending")
 
-    def __init__(self, sock: socket.socket, budget: Budget) -> None:
-        self._sock = sock
-        self._budget = budget
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._sock.settimeout(self._budget.left())
-        try:
-            data = self._sock.recv(max_bytes)
-        except TimeoutError:
-            raise self._budget.over() from None
-        except ssl.SSLError as error:
-            raise tls_failure(error) from None
-        except OSError:
-            raise FetchError("unreachable", "The connection broke off while the answer was awaited.") from None
-        self._budget.spend(len(data))
+class SocketStream(anyio.abc.ByteStream):
+    """A connected socket as anyio knows streams. What cannot be sent is no error here: a server may answer, or say what
+    it dislikes about us, and close before it has read everything, so it is the next read that tells."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._loop = asyncio.get_running_loop()
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        data = await self._loop.sock_recv(self.sock, max_bytes)
+        if not data:
+            raise anyio.EndOfStream
         return data
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._sock.settimeout(self._budget.left())
+    async def send(self, item: bytes) -> None:
+        with suppress(OSError):
+            await self._loop.sock_sendall(self.sock, item)
+
+    async def send_eof(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        self.sock.close()
+
+
+def _has_input(sock: socket.socket) -> bool:
+    if sock.fileno() < 0:
+        return True
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+class CheckedStream(httpcore2.AsyncNetworkStream):
+    """A connection whose every byte is counted. The deadline of the exchange is kept by whoever started it."""
+
+    def __init__(self, plain: SocketStream, tls: TLSStream | None = None) -> None:
+        self._plain = plain
+        self._tls = tls
+        self._stream: SocketStream | TLSStream = tls or plain
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            self._sock.sendall(buffer)
-        except TimeoutError:
-            raise self._budget.over() from None
-        except OSError:
-            # A server may answer and close before it has read everything: let the answer be read.
+            data = await self._stream.receive(max_bytes)
+        except anyio.EndOfStream:
+            return b""
+        except ssl.SSLError as error:
+            raise tls_failure(error) from None
+        except (OSError, anyio.BrokenResourceError):
+            raise FetchError("unreachable", "The connection broke off while the answer was awaited.") from None
+        spending.get().spend(len(data))
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            await self._stream.send(buffer)
+        except (OSError, anyio.BrokenResourceError):
             raise httpcore2.WriteError("closed") from None
 
-    def close(self) -> None:
-        self._sock.close()
+    async def aclose(self) -> None:
+        await self._plain.aclose()
 
-    def start_tls(
+    async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        self._sock.settimeout(self._budget.left())
+    ) -> httpcore2.AsyncNetworkStream:
         try:
-            wrapped = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
-        except TimeoutError:
-            self.close()
-            raise self._budget.over() from None
-        except (ssl.SSLError, ssl.CertificateError) as error:
-            self.close()
-            raise tls_failure(error) from None
-        except OSError:
-            self.close()
-            raise FetchError("unreachable", "The connection broke off during the TLS handshake.") from None
-        return CheckedStream(wrapped, self._budget)
+            tls = await TLSStream.wrap(
+                self._plain,
+                server_side=False,
+                hostname=server_hostname,
+                ssl_context=ssl_context,
+                standard_compatible=False,
+            )
+        except BaseException as error:
+            await self.aclose()
+            if isinstance(error, ssl.SSLError | ssl.CertificateError):
+                raise tls_failure(error) from None
+            if isinstance(error, OSError | anyio.BrokenResourceError | anyio.EndOfStream):
+                raise FetchError("unreachable", "The connection broke off during the TLS handshake.") from None
+            raise
+        return CheckedStream(self._plain, tls)
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
-            return self._sock
+        if info == "is_readable":  # while idle: the other side has closed, or speaks out of turn
+            return _has_input(self._plain.sock)
+        if info == "ssl_object" and self._tls is not None:
+            return self._tls.extra(TLSAttribute.ssl_object)
         if info == "server_addr":
-            return self._sock.getpeername()
+            return self._plain.sock.getpeername()
         return None
 
 
-class CheckedBackend(httpcore2.NetworkBackend):
-    """Connects only where the policy allows, and only by TCP."""
+class CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Connects only where the policy allows, and only by TCP. ``opened`` counts the connections."""
 
     def __init__(
-        self,
-        policy: Policy,
-        budget: Budget,
-        *,
-        resolver: Resolver = system_resolver,
-        connector: Connector = system_connector,
+        self, policy: Policy, *, resolver: Resolver = system_resolver, connector: Connector = system_connector
     ) -> None:
+        self.opened = 0
         self._policy = policy
-        self._budget = budget
         self._resolver = resolver
         self._connector = connector
 
-    def connect_tcp(
+    async def connect_tcp(
         self,
         host: str,
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Any = None,
-    ) -> httpcore2.NetworkStream:
-        addresses = resolve(host, port, self._policy, self._resolver, self._budget.left())
+    ) -> httpcore2.AsyncNetworkStream:
+        self.opened += 1
+        addresses = await resolve(host, port, self._policy, self._resolver)
         for address in addresses:
             try:
-                sock = self._connector((address, port), self._budget.left())
+                sock = await self._connector((address, port))
             except OSError:
                 continue
             if not self._same_peer(sock, address):
                 sock.close()
                 raise FetchError("refused_address", f"The connection to {address} ended at another address.")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return CheckedStream(sock, self._budget)
-        self._budget.left()
+            return CheckedStream(SocketStream(sock))
         raise FetchError("unreachable", "Nothing answers at its address and port.")
 
     def _same_peer(self, sock: socket.socket, address: str) -> bool:
@@ -195,9 +249,9 @@ class CheckedBackend(httpcore2.NetworkBackend):
             return False
         return unwrapped(peer) == unwrapped(ip_address(address)) and not self._policy.denies(peer)
 
-    def connect_unix_socket(
+    async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Any = None
-    ) -> httpcore2.NetworkStream:
+    ) -> httpcore2.AsyncNetworkStream:
         raise FetchError("refused_address", "Probes do not speak to Unix sockets.")
 
 

@@ -74,3 +74,12 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
         if len(secret) >= 8:
             body = body.replace(secret.encode(), MASK.encode())
     return body
+
+
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
+
+
+def redact_body(body: str, secrets: Iterable[str]) -> str:
+    """An answer's text as it may be kept: without secrets, tokens and e-mail addresses."""
+    cleaned: str = redact(body, secrets)
+    return _EMAIL.sub(MASK, cleaned)

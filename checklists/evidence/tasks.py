@@ -8,8 +8,8 @@ from checklists.evidence import runner, services
 
 
 @shared_task(acks_late=True)
-def run_probes(run_id: int) -> None:
-    runner.perform_run(run_id=run_id)
+def run_probes(run_ids: list[int]) -> None:
+    runner.perform_runs(run_ids=run_ids)
 
 
 @shared_task(acks_late=True)
@@ -25,3 +25,8 @@ def resume_abandoned() -> None:
 @shared_task(acks_late=True)
 def expire_findings() -> None:
     services.expire_findings()
+
+
+@shared_task(acks_late=True)
+def drop_old() -> None:
+    services.drop_old()

@@ -1,7 +1,7 @@
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from checklists.catalog.choices import Family
@@ -128,14 +128,24 @@ class Endpoint(models.Model):
     stack = models.CharField(max_length=20, choices=Stack.choices, default=Stack.AUTO)
     metrics_url = models.CharField(max_length=500, blank=True)
     prometheus_url = models.CharField(max_length=500, blank=True)
+    alertmanager_url = models.CharField(max_length=500, blank=True)
     labels = models.JSONField(default=dict, blank=True)
     headers = EncryptedJSONField(blank=True, default=dict)
     may_generate = models.BooleanField(default=False)
+    may_burst = models.BooleanField(default=False)
+    series_length = models.PositiveSmallIntegerField(
+        default=5, validators=[MinValueValidator(1), MaxValueValidator(20)]
+    )  # requests of one latency series
 
     objects: ClassVar[EndpointQuerySet] = EndpointQuerySet.as_manager()  # type: ignore[assignment]  # django-stubs: custom queryset managers
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["release", "name"], name="registry_endpoint_names_differ")]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "name"], name="registry_endpoint_names_differ"),
+            models.CheckConstraint(
+                condition=models.Q(series_length__gte=1, series_length__lte=20), name="registry_series_of_1_to_20"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -12,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from typing import Any
 
-from checklists.evidence.client import Client, Policy
+from checklists.evidence.client import Client, Policy, Response
+from checklists.evidence.probes import PROBES, Target, Visit
 
 LOOPBACK = Policy(allowed=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
 Handler = Callable[["Request"], Any]
@@ -117,3 +119,19 @@ def routes(table: dict[str, Any], *, key: str = "", open_paths: tuple[str, ...] 
 def loopback_client(**options: Any) -> Client:
     """A client that may reach loopback, with short patience."""
     return Client(**{"policy": LOOPBACK, "timeout_s": 5.0, "max_bytes": 1024 * 1024, **options})
+
+
+def fetch(client: Client, method: str, url: str, **options: Any) -> Response:
+    """One request, waited for."""
+    return asyncio.run(client.fetch(method, url, **options))
+
+
+def observe(probe: str, target: Target, client: Client | None = None) -> tuple[dict[str, Any], Visit]:
+    """What one probe sees at a target, cleaned as a run cleans it, and the visit it took."""
+
+    async def visiting() -> tuple[dict[str, Any], Visit]:
+        async with (client or loopback_client(timeout_s=2.0)).session() as session:
+            visit = Visit(target, session)
+            return visit.clean(await PROBES[probe].observe(visit)), visit
+
+    return asyncio.run(visiting())

@@ -11,14 +11,14 @@ import pytest
 
 from checklists.evidence.client import FetchError
 from checklists.evidence.redaction import MASK
-from tests.evidence.loopback import Request, loopback_client, serving
+from tests.evidence.loopback import Request, fetch, loopback_client, serving
 
 
 def test_an_allowed_server_is_reached_and_told_its_own_name() -> None:
     with serving(lambda request: request.reply(200, {"ok": True}, {"X-Answer": "yes"})) as server:
         client = loopback_client(resolver=lambda host, port: ["127.0.0.1"])
-        response = client.fetch(
-            "GET", f"http://models.example:{server.port}/v1/models?x=1#frag", headers={"X-Team": "search"}
+        response = fetch(
+            client, "GET", f"http://models.example:{server.port}/v1/models?x=1#frag", headers={"X-Team": "search"}
         )
     request = server.seen[0]
     assert (request.path, request.headers["host"]) == ("/v1/models?x=1", f"models.example:{server.port}")
@@ -35,7 +35,7 @@ def test_proxies_and_other_settings_of_the_environment_are_ignored(monkeypatch: 
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
     with serving(lambda request: request.reply(200, "direct")) as server:
-        assert loopback_client().fetch("GET", server.url).text == "direct"
+        assert fetch(loopback_client(), "GET", server.url).text == "direct"
 
 
 def test_multiple_headers_of_one_name_are_all_kept() -> None:
@@ -47,7 +47,7 @@ def test_multiple_headers_of_one_name_are_all_kept() -> None:
         request.raw.end_headers()
 
     with serving(handle) as server:
-        response = loopback_client().fetch("GET", server.url)
+        response = fetch(loopback_client(), "GET", server.url)
     assert [value for name, value in response.headers if name == "set-cookie"] == ["a=1", "b=2"]
 
 
@@ -58,7 +58,7 @@ def test_a_get_is_redirected_within_its_origin_with_its_headers() -> None:
         return request.reply(200, "here")
 
     with serving(handle) as server:
-        response = loopback_client().fetch("GET", server.url, headers={"Authorization": "Bearer topsecret"})
+        response = fetch(loopback_client(), "GET", server.url, headers={"Authorization": "Bearer topsecret"})
     assert response.text == "here"
     assert response.hops == (f"{server.url}/deeper",)
     assert [request.headers.get("authorization") for request in server.seen] == ["Bearer topsecret"] * 2
@@ -70,7 +70,7 @@ def test_credentials_never_follow_to_another_origin() -> None:
         serving(lambda request: request.reply(302, headers={"Location": other.url})) as server,
     ):
         headers = {"Authorization": "Bearer topsecret", "X-Api-Key": "alsosecret"}
-        assert loopback_client().fetch("GET", server.url, headers=headers).text == "other"
+        assert fetch(loopback_client(), "GET", server.url, headers=headers).text == "other"
     assert not {"authorization", "x-api-key"} & set(other.seen[0].headers)
 
 
@@ -88,7 +88,7 @@ def test_credentials_come_back_only_with_the_first_origin() -> None:
             ) as first,
         ):
             first_url.append(first.url)
-            assert loopback_client().fetch("GET", first.url, headers={"X-Key": "secretsecret"}).text == "back"
+            assert fetch(loopback_client(), "GET", first.url, headers={"X-Key": "secretsecret"}).text == "back"
         assert "x-key" not in other.seen[0].headers
         assert placeholder.seen == []
 
@@ -98,7 +98,7 @@ def test_more_than_three_redirects_are_too_many() -> None:
         serving(lambda request: request.reply(302, headers={"Location": request.path + "x"})) as server,
         pytest.raises(FetchError) as failure,
     ):
-        loopback_client().fetch("GET", server.url + "/")
+        fetch(loopback_client(), "GET", server.url + "/")
     assert failure.value.kind == "redirect"
     assert len(server.seen) == 4
 
@@ -108,14 +108,14 @@ def test_a_post_is_not_redirected() -> None:
         serving(lambda request: request.reply(307, headers={"Location": "/elsewhere"})) as server,
         pytest.raises(FetchError) as failure,
     ):
-        loopback_client().fetch("POST", server.url, payload={"a": 1})
+        fetch(loopback_client(), "POST", server.url, payload={"a": 1})
     assert failure.value.kind == "redirect"
     assert server.seen[0].json() == {"a": 1}
 
 
 def test_a_redirect_can_itself_be_the_answer() -> None:
     with serving(lambda request: request.reply(302, headers={"Location": "/sign-in"})) as server:
-        response = loopback_client().fetch("GET", server.url, max_redirects=0)
+        response = fetch(loopback_client(), "GET", server.url, max_redirects=0)
     assert (response.status, response.header("location"), len(server.seen)) == (302, "/sign-in", 1)
 
 
@@ -143,7 +143,7 @@ def test_a_server_that_drips_or_keeps_silent_ends_at_the_deadline(handler: Any) 
     with serving(handler) as server:
         started = time.monotonic()
         with pytest.raises(FetchError) as failure:
-            loopback_client(timeout_s=0.5).fetch("GET", server.url)
+            fetch(loopback_client(timeout_s=0.5), "GET", server.url)
         assert time.monotonic() - started < 2
     assert failure.value.kind == "timeout"
 
@@ -156,7 +156,7 @@ def test_the_deadline_covers_all_hops_together() -> None:
     with serving(handle) as server:
         started = time.monotonic()
         with pytest.raises(FetchError) as failure:
-            loopback_client(timeout_s=0.5).fetch("GET", server.url + "/")
+            fetch(loopback_client(timeout_s=0.5), "GET", server.url + "/")
         assert time.monotonic() - started < 1.5
     assert failure.value.kind == "timeout"
 
@@ -177,7 +177,7 @@ def bomb(request: Request) -> None:
 @pytest.mark.parametrize("handler", [endless, bomb])
 def test_an_endless_body_and_a_compressed_bomb_are_cut_at_the_cap(handler: Any) -> None:
     with serving(handler) as server:
-        response = loopback_client().fetch("GET", server.url, max_bytes=50_000)
+        response = fetch(loopback_client(), "GET", server.url, max_bytes=50_000)
     assert response.truncated
     assert len(response.body) == 50_000
     assert response.json() is None
@@ -186,7 +186,7 @@ def test_an_endless_body_and_a_compressed_bomb_are_cut_at_the_cap(handler: Any) 
 def test_a_body_compressed_against_our_wish_is_still_read() -> None:
     packed = gzip.compress(b'{"data": []}')
     with serving(lambda request: request.reply(200, packed, {"Content-Encoding": "gzip"})) as server:
-        assert loopback_client().fetch("GET", server.url).json() == {"data": []}
+        assert fetch(loopback_client(), "GET", server.url).json() == {"data": []}
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip"])
@@ -195,7 +195,7 @@ def test_an_encoding_that_cannot_be_read_is_a_protocol_error(encoding: str) -> N
         serving(lambda request: request.reply(200, b"not compressed", {"Content-Encoding": encoding})) as server,
         pytest.raises(FetchError) as failure,
     ):
-        loopback_client().fetch("GET", server.url)
+        fetch(loopback_client(), "GET", server.url)
     assert failure.value.kind == "protocol"
 
 
@@ -213,7 +213,7 @@ def long_header(request: Request) -> None:
 @pytest.mark.parametrize("handler", [many_headers, long_header])
 def test_too_many_or_too_long_headers_are_refused(handler: Any) -> None:
     with serving(handler) as server, pytest.raises(FetchError) as failure:
-        loopback_client().fetch("GET", server.url)
+        fetch(loopback_client(), "GET", server.url)
     assert failure.value.kind == "too_large"
 
 
@@ -226,7 +226,7 @@ def test_what_is_not_http_is_a_protocol_error(junk: bytes) -> None:
         request.raw.close_connection = True
 
     with serving(handle) as server, pytest.raises(FetchError) as failure:
-        loopback_client().fetch("GET", server.url)
+        fetch(loopback_client(), "GET", server.url)
     assert failure.value.kind in ("protocol", "unreachable")
 
 
@@ -234,7 +234,7 @@ def test_nobody_listening_is_unreachable() -> None:
     with serving(lambda request: None) as server:
         pass
     with pytest.raises(FetchError) as failure:
-        loopback_client().fetch("GET", server.url)
+        fetch(loopback_client(), "GET", server.url)
     assert failure.value.kind == "unreachable"
 
 
@@ -248,14 +248,14 @@ def test_the_reader_can_stop_a_stream_that_never_ends() -> None:
 
     with serving(handle) as server:
         started = time.monotonic()
-        response = loopback_client().fetch("GET", server.url, on_chunk=lambda seconds, data: b"[DONE]" in data)
+        response = fetch(loopback_client(), "GET", server.url, on_chunk=lambda seconds, data: b"[DONE]" in data)
         assert time.monotonic() - started < 2
     assert response.body == b"data: [DONE]\n\n"
 
 
 def test_a_header_with_a_line_break_is_not_sent() -> None:
     with serving(lambda request: request.reply(200)) as server, pytest.raises(FetchError) as failure:
-        loopback_client().fetch("GET", server.url, headers={"X-Key": "a\r\nX-Other: b"})
+        fetch(loopback_client(), "GET", server.url, headers={"X-Key": "a\r\nX-Other: b"})
     assert failure.value.kind == "protocol"
     assert server.seen == []
 
@@ -265,7 +265,7 @@ def test_a_secret_that_the_server_echoes_is_masked_in_the_response() -> None:
         request.reply(200, {"you sent": request.headers["authorization"]}, {"X-Echo": request.headers["authorization"]})
 
     with serving(handle) as server:
-        response = loopback_client().fetch("GET", server.url, headers={"Authorization": "Bearer sesame-sesame"})
+        response = fetch(loopback_client(), "GET", server.url, headers={"Authorization": "Bearer sesame-sesame"})
     assert "sesame-sesame" not in response.text
     assert "sesame-sesame" not in response.header("x-echo")
     assert MASK in response.text
@@ -317,7 +317,7 @@ def test_a_valid_certificate_is_checked_against_the_name_and_not_the_address(tmp
     context = certificate(tmp_path, "models.example", 90)
     with serving(lambda request: request.reply(200, "secure"), tls=context) as server:
         client = loopback_client(tls=trusting(tmp_path, "models.example"), resolver=lambda host, port: ["127.0.0.1"])
-        response = client.fetch("GET", f"https://models.example:{server.port}/")
+        response = fetch(client, "GET", f"https://models.example:{server.port}/")
     assert response.text == "secure"
     assert response.tls is not None
     assert response.tls.expires_at is not None
@@ -344,7 +344,7 @@ def test_a_bad_certificate_is_told_apart_from_an_unknown_issuer(
         options = {"tls": trusting(tmp_path, made_for)} if trusted else {}
         client = loopback_client(resolver=lambda host, port: ["127.0.0.1"], **options)
         with pytest.raises(FetchError) as failure:
-            client.fetch("GET", f"https://models.example:{server.port}/")
+            fetch(client, "GET", f"https://models.example:{server.port}/")
     assert (failure.value.kind, failure.value.code) == ("tls", code)
 
 
@@ -353,13 +353,13 @@ def test_a_server_that_asks_for_a_client_certificate_is_recognised(tmp_path: Pat
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(str(tmp_path / "127.0.0.1.pem"))
     with serving(lambda request: request.reply(200), tls=context) as server, pytest.raises(FetchError) as failure:
-        loopback_client(tls=trusting(tmp_path, "127.0.0.1")).fetch("GET", server.url)
+        fetch(loopback_client(tls=trusting(tmp_path, "127.0.0.1")), "GET", server.url)
     assert (failure.value.kind, failure.value.code) == ("tls", "client_certificate")
 
 
 def test_plain_http_on_the_tls_port_is_a_failed_handshake() -> None:
     with serving(lambda request: request.reply(200)) as server, pytest.raises(FetchError) as failure:
-        loopback_client().fetch("GET", server.url.replace("http:", "https:"))
+        fetch(loopback_client(), "GET", server.url.replace("http:", "https:"))
     assert failure.value.kind in ("tls", "unreachable")
 
 
@@ -370,6 +370,6 @@ def test_https_does_not_fall_back_to_plain_http(tmp_path: Path) -> None:
         serving(lambda request: request.reply(302, headers={"Location": plain.url}), tls=context) as server,
         pytest.raises(FetchError) as failure,
     ):
-        loopback_client(tls=trusting(tmp_path, "127.0.0.1")).fetch("GET", server.url)
+        fetch(loopback_client(tls=trusting(tmp_path, "127.0.0.1")), "GET", server.url)
     assert failure.value.kind == "redirect"
     assert plain.seen == []

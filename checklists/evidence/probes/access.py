@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Answer,
     Claims,
@@ -41,11 +43,11 @@ class AccessControl(Probe):
     )
     ttl = timedelta(days=1)
 
-    def observe(self, visit: Visit) -> Observation:
-        stack = visit.stack()
+    async def observe(self, visit: Visit) -> Observation:
+        stack = await visit.stack()
         routes: list[dict[str, Any]] = []
         for kind, route in [*(("main", r) for r in stack.main), *(("beside", r) for r in stack.beside)]:
-            answer = visit.knock(route, "none")
+            answer = await visit.knock(route, "none")
             routes.append({"kind": kind, "route": _shown(route), "none": _outcome(answer)})
             if answer.error is not None and answer.error.kind not in ("protocol", "too_large"):
                 break  # nobody is there, or nobody lets us connect: further knocking tells no more
@@ -53,9 +55,9 @@ class AccessControl(Probe):
         chosen = guarded if guarded is not None else 0
         route = [*stack.main, *stack.beside][chosen]
         if isinstance(routes[chosen]["none"], int):
-            routes[chosen]["wrong"] = _outcome(visit.knock(route, "wrong"))
+            routes[chosen]["wrong"] = _outcome(await visit.knock(route, "wrong"))
             if visit.target.headers:
-                routes[chosen]["key"] = _outcome(visit.knock(route, "ours"))
+                routes[chosen]["key"] = _outcome(await visit.knock(route, "ours"))
         return {
             "stack": stack.key,
             "routes": routes,
@@ -63,7 +65,9 @@ class AccessControl(Probe):
             "https": visit.target.url.lower().startswith("https:"),
         }
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         rows = [dict_of(row) for row in list_of(observation.get("routes"))]
         scheme = text_of(claims.get("scheme"))
         claimed = WORDS.get(scheme, scheme)

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
-from checklists.evidence.client import Client, FetchError, OnChunk, Response, same_origin
-from checklists.evidence.redaction import MASK, redact, secrets_of
+from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
+from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
 from checklists.evidence.stacks import STACKS, Route, Stack, owner_of
 
 Observation = dict[str, Any]
 Claims = Mapping[str, Any]
+
+# Nothing claimed of other items.
+NONE: Mapping[str, Claims] = MappingProxyType({})
+# What a probe can read; the coverage table names them.
+SOURCES = (
+    *("endpoint", "metrics", "prometheus", "alertmanager", "kubernetes", "grafana"),
+    *("hub", "registry", "tls", "url", "modelspec", "arithmetic", "people"),
+)
+MAX_BODY = 64 * 1024  # of an answer that is kept
 
 VERIFIED, CONTRADICTED, INCONCLUSIVE = "verified", "contradicted", "inconclusive"
 WRONG_KEY = "preflight-probe-not-a-key"
@@ -25,7 +35,8 @@ _TAILS = ("/chat/completions", "/completions", "/embeddings", "/models", "/v1", 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a claim comes to in the light of an observation. ``samples`` and ``rule`` go into the details."""
+    """What a claim comes to in the light of an observation. ``samples`` and ``rule`` go into the details, and so does
+    ``histogram`` where one was read: ``{bounds, counts, goals: [{label, value}], unit}``."""
 
     verdict: str
     claimed: str = ""
@@ -34,6 +45,7 @@ class Judgement:
     reason: str = ""
     rule: str = ""
     samples: int | None = None
+    histogram: Mapping[str, Any] | None = None
 
 
 def inconclusive(reason: str, *, claimed: str = "", observed: str = "", unit: str = "") -> Judgement:
@@ -47,16 +59,30 @@ def nothing_claimed(observed: str, unit: str = "") -> Judgement:
 
 @dataclass(frozen=True)
 class Target:
-    """An endpoint as probes see it; no database row, so that no query can happen on the way."""
+    """An endpoint as probes see it, or the release itself (``url`` empty); no database row, so that no query can
+    happen on the way.
+
+    ``labels`` select the endpoint's series in Prometheus; ``claims`` are those of every item of the release, by item
+    key; ``siblings`` the release's other endpoints; ``facts`` what the database knows: team, ModelSpec, architecture.
+    """
 
     name: str
     url: str
     stack: str = "auto"
     metrics_url: str = ""
+    prometheus_url: str = ""
+    alertmanager_url: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     may_generate: bool = False
+    may_burst: bool = False
+    series: int = 5
     family: str = "llm"
     model_hint: str = ""
+    scheduled: bool = False
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    siblings: tuple[Target, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -106,17 +132,30 @@ class Answer:
         return f"The server answered {self.status}."
 
 
-class Visit:
-    """One run's requests to one endpoint: each distinct GET is sent once, however many probes ask for it.
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer as they may be kept: trimmed, and without secrets once ``Visit.clean`` has seen it."""
 
-    Credentials go to the origin of the endpoint's address only. What was sent is kept, without secrets, in ``log``.
+    line: str
+    status: int | None
+    content_type: str
+    body: str
+    truncated: bool
+
+
+class Visit:
+    """One run's requests to one target: each distinct GET is sent once, however many probes ask for it.
+
+    Credentials go to the origin of the endpoint's address only. What was sent is kept, without secrets, in ``log``,
+    and the answers in ``exchanges``; an entry of the log names its answer by number.
     """
 
-    def __init__(self, target: Target, client: Client) -> None:
+    def __init__(self, target: Target, session: Session) -> None:
         self.target = target
-        self.client = client
+        self.session = session
         self.log: list[dict[str, Any]] = []
-        self._seen: dict[tuple[str, str, str], Answer] = {}
+        self.exchanges: list[Exchange] = []
+        self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._stack: str | None = None
         self._until: float | None = None
 
@@ -125,14 +164,14 @@ class Visit:
         self._until = time.monotonic() + seconds
 
     def take_log(self) -> list[dict[str, Any]]:
-        """The requests sent since last asked."""
+        """The requests whose answers were used since last asked."""
         taken, self.log = self.log, []
         return taken
 
     def url(self, path: str) -> str:
         return self.target.base + path if path.startswith("/") else path
 
-    def get(
+    async def get(
         self,
         path: str,
         *,
@@ -148,65 +187,89 @@ class Visit:
             f"{redirects}{sorted((extra or {}).items())}",
         )
         if fresh or memo not in self._seen:
-            self._seen[memo] = self._send("GET", path, key, redirects=redirects, extra=extra)
-        return self._seen[memo]
+            answer = await self._send("GET", path, key, redirects=redirects, extra=extra)
+            self._seen[memo] = answer, self.log[-1]
+        elif (entry := self._seen[memo][1]) not in self.log:
+            self.log.append(entry)
+        return self._seen[memo][0]
 
-    def post(
+    async def post(
         self,
         path: str,
-        payload: Any,
+        payload: Any = None,
         *,
         key: str = "ours",
         timeout_s: float | None = None,
         on_chunk: OnChunk | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+        extra: Mapping[str, str] | None = None,
     ) -> Answer:
-        """POST JSON; never repeated from memory, never redirected."""
-        return self._send("POST", path, key, payload=payload, redirects=0, timeout_s=timeout_s, on_chunk=on_chunk)
+        """POST JSON, or ``content`` as it is; never repeated from memory, never redirected."""
+        return await self._send(
+            "POST",
+            path,
+            key,
+            redirects=0,
+            extra=extra,
+            payload=payload,
+            timeout_s=timeout_s,
+            on_chunk=on_chunk,
+            content=content,
+            content_type=content_type,
+        )
 
-    def knock(self, route: Route, key: str) -> Answer:
+    async def knock(self, route: Route, key: str) -> Answer:
         """Try a route with our key, without one, or with a wrong one; redirects are answers here."""
         if route.method == "POST":
-            return self.post(route.path, {}, key=key)
-        return self.get(route.path, key=key, redirects=0)
+            return await self.post(route.path, {}, key=key)
+        return await self.get(route.path, key=key, redirects=0)
 
-    def _send(
+    async def _send(
         self,
         method: str,
         path: str,
         key: str,
         *,
-        payload: Any = None,
         redirects: int,
-        timeout_s: float | None = None,
-        on_chunk: OnChunk | None = None,
         extra: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        **options: Any,
     ) -> Answer:
         url = self.url(path)
-        headers = {**self._credentials(url, key), **(extra or {})}
-        shown = (
-            path.partition("?")[0] if path.startswith("/") else "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
-        )
+        shown = path.partition("?")[0]
+        if not path.startswith("/"):
+            shown = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
         entry: dict[str, Any] = {"line": f"{method} {shown}", "key": key}
         self.log.append(entry)
-        allowed = timeout_s or self.client.timeout_s
+        allowed = timeout_s or self.session.client.timeout_s
         if self._until is not None:
             allowed = min(allowed, self._until - time.monotonic())
         try:
             if allowed <= 0:
                 raise FetchError("timeout", "The time for this probe was used up by earlier requests.")
-            response = self.client.fetch(
+            response = await self.session.fetch(
                 method,
                 url,
-                headers=headers,
-                payload=payload,
+                headers={**self._credentials(url, key), **(extra or {})},
                 max_redirects=redirects,
                 timeout_s=allowed,
-                on_chunk=on_chunk,
+                lane=key,
+                **options,
             )
         except FetchError as error:
             entry["error"] = error.kind
             return Answer(error=error)
-        entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000)}
+        entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
+        self.exchanges.append(
+            Exchange(
+                entry["line"],
+                response.status,
+                response.header("content-type")[:100],
+                response.body[:MAX_BODY].decode("utf-8", "replace"),
+                response.truncated or len(response.body) > MAX_BODY,
+            )
+        )
         return Answer(response=response)
 
     def _credentials(self, url: str, key: str) -> dict[str, str]:
@@ -217,14 +280,14 @@ class Visit:
         wrong = {name: wrong_value(value) for name, value in self.target.headers.items()}
         return wrong or {"Authorization": f"Bearer {WRONG_KEY}"}
 
-    def stack(self) -> Stack:
+    async def stack(self) -> Stack:
         """The endpoint's serving stack: as declared, or found out from answers that cost nothing."""
         if self._stack is None:
-            self._stack = self._recognise() if self.target.stack not in STACKS else self.target.stack
+            self._stack = await self._recognise() if self.target.stack not in STACKS else self.target.stack
         return STACKS[self._stack]
 
-    def _recognise(self) -> str:
-        models = self.get("/v1/models")
+    async def _recognise(self) -> str:
+        models = await self.get("/v1/models")
         if models.error:
             return "openai"  # nobody is there: asking twelve more times would find out nothing
         if found := owner_of(models.json()):
@@ -232,7 +295,7 @@ class Visit:
         # Those that sign their model list come last: their other signs are such as anybody may have (a /version).
         for stack in sorted(STACKS.values(), key=lambda stack: bool(stack.owned_by)):
             for sign in stack.signs:
-                answer = self.get(sign.path)
+                answer = await self.get(sign.path)
                 if answer.error and answer.error.kind in ("timeout", "unreachable"):
                     return "openai"
                 if not answer.ok or answer.response is None:
@@ -248,6 +311,11 @@ class Visit:
         cleaned: Observation = redact(observation, secrets_of(self.target.headers))
         return cleaned
 
+    def clean_exchanges(self) -> list[Exchange]:
+        """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
+        secrets = secrets_of(self.target.headers)
+        return [replace(exchange, body=redact_body(exchange.body, secrets)) for exchange in self.exchanges]
+
 
 def wrong_value(value: str) -> str:
     """A credential of the same kind that nobody was given."""
@@ -256,28 +324,51 @@ def wrong_value(value: str) -> str:
 
 
 class Probe(ABC):
-    """One kind of measurement. ``observe`` talks to the endpoint; ``judge`` is pure and can be repeated at any time."""
+    """One kind of measurement. ``observe`` talks to the endpoint; ``judge`` is pure and can be repeated at any time.
+
+    ``about`` says whether every endpoint is visited or the release once, without one. ``reads`` names its sources (see
+    ``SOURCES``), ``also_reads`` the items whose claims its judgement rests on besides its own. ``generates``: it may
+    cost tokens or money, so the endpoint's owner must allow it; ``bursts``: it needs a permission of its own and is
+    never run by the schedule; ``cheap``: a few GETs; ``local``: nothing is sent, so it judges whenever a claim changes.
+    ``ttl`` is how long a finding counts, unless an administrator says otherwise for an item and tier.
+    """
 
     key: ClassVar[str]
     version: ClassVar[int] = 1
     title: ClassVar[str]
     items: ClassVar[tuple[str, ...]]
+    about: ClassVar[str] = "endpoint"
     about_endpoint: ClassVar[bool] = False  # also says something of the endpoint itself, of no single item
+    reads: ClassVar[tuple[str, ...]] = ("endpoint",)
+    also_reads: ClassVar[tuple[str, ...]] = ()
     sends: ClassVar[str]
     generates: ClassVar[bool] = False
+    bursts: ClassVar[bool] = False
+    cheap: ClassVar[bool] = True
+    local: ClassVar[bool] = False
     ttl: ClassVar[timedelta] = timedelta(days=7)
 
     @abstractmethod
-    def observe(self, visit: Visit) -> Observation:
+    async def observe(self, visit: Visit) -> Observation:
         """What the endpoint shows, as JSON. Never raises for anything a server does."""
 
     @abstractmethod
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
-        """The verdict on an item's claims (``None``: on the endpoint itself). No network, no query, no exception."""
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        """The verdict on an item's claims (``None``: on the endpoint itself). No network, no query, no exception.
+
+        ``others`` holds the claims of ``also_reads`` by item key.
+        """
 
     def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
         """Which items this observation has something to say about."""
         return (*self.items, None) if self.about_endpoint else self.items
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        """Empty if this probe can both verify and contradict the item on this stack, given what it reads; else one
+        sentence that says why not."""
+        return "" if item_key in self.items else f"{self.title} says nothing about it."
 
 
 # Reading what others wrote: claims typed by people, facts sent by servers.
@@ -332,6 +423,3 @@ def problem(answer: Answer) -> dict[str, Any]:
 def fact_error(observation: Observation) -> str:
     """The sentence that says why an observation holds nothing, empty if it holds something."""
     return text_of(observation.get("why")) if observation.get("error") else ""
-
-
-JudgeItem = Callable[[Claims, Observation], Judgement]

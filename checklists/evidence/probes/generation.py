@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import json
-import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from checklists.evidence import metrics
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Answer,
     Claims,
@@ -98,38 +100,40 @@ class SmallGeneration(Probe):
     generates = True
     ttl = timedelta(days=7)
 
-    def observe(self, visit: Visit) -> Observation:
+    async def observe(self, visit: Visit) -> Observation:
         family = visit.target.family
         if not visit.target.may_generate:
             return {"error": "not_allowed", "why": "The owner has not allowed generating requests to this endpoint."}
         if family not in ("llm", "multimodal", "embedding"):
             return {"error": "not_tried", "why": f"There is no small request yet for the family {family}."}
-        if visit.stack().key in ("kserve", "torchserve", "comfyui"):
+        if (await visit.stack()).key in ("kserve", "torchserve", "comfyui"):
             return {
                 "error": "not_tried",
-                "why": f"{visit.stack().label} has no OpenAI-compatible route for one small request.",
+                "why": f"{(await visit.stack()).label} has no OpenAI-compatible route for one small request.",
             }
-        model = self._model(visit)
+        model = await self._model(visit)
         if not model:
             return {
                 "error": "no_model",
                 "why": "No model name is known to ask for: the model list is empty or refused.",
             }
-        before, _, _ = read_page(visit, fresh=True)
-        observation = _embed(visit, model) if family == "embedding" else _chat(visit, model)
+        before, _, _ = await read_page(visit, fresh=True)
+        observation = await (_embed(visit, model) if family == "embedding" else _chat(visit, model))
         if before is not None and "error" not in observation:
-            observation["counters"] = _moved(visit, before)
+            observation["counters"] = await _moved(visit, before)
         return observation
 
-    def _model(self, visit: Visit) -> str:
-        rows, _ = served_models(visit)
+    async def _model(self, visit: Visit) -> str:
+        rows, _ = await served_models(visit)
         hint = visit.target.model_hint
         for row in rows:
             if same_name(hint, row["id"]) or same_name(hint, text_of(row.get("root"))):
                 return text_of(row["id"])
         return text_of(rows[0]["id"]) if rows else hint
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         if why := fact_error(observation):
             return inconclusive(why)
         if item_key == "observability.throughput":
@@ -150,7 +154,7 @@ class SmallGeneration(Probe):
         )
 
 
-def _chat(visit: Visit, model: str) -> Observation:
+async def _chat(visit: Visit, model: str) -> Observation:
     payload: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": "Answer with the single word: ready"}],
@@ -160,11 +164,11 @@ def _chat(visit: Visit, model: str) -> Observation:
         "stream_options": {"include_usage": True},
     }
     stream = Stream()
-    answer = visit.post("/v1/chat/completions", payload, timeout_s=TIMEOUT_S, on_chunk=stream.feed)
+    answer = await visit.post("/v1/chat/completions", payload, timeout_s=TIMEOUT_S, on_chunk=stream.feed)
     if answer.status in (400, 422):  # an older server that does not know the option
         del payload["stream_options"]
         stream = Stream()
-        answer = visit.post("/v1/chat/completions", payload, timeout_s=TIMEOUT_S, on_chunk=stream.feed)
+        answer = await visit.post("/v1/chat/completions", payload, timeout_s=TIMEOUT_S, on_chunk=stream.feed)
     if not answer.ok or answer.response is None:
         return _failed(answer)
     stream.feed(answer.response.elapsed_s, b"\n")
@@ -200,8 +204,8 @@ def _chat(visit: Visit, model: str) -> Observation:
     return observation
 
 
-def _embed(visit: Visit, model: str) -> Observation:
-    answer = visit.post("/v1/embeddings", {"model": model, "input": "preflight check"}, timeout_s=TIMEOUT_S)
+async def _embed(visit: Visit, model: str) -> Observation:
+    answer = await visit.post("/v1/embeddings", {"model": model, "input": "preflight check"}, timeout_s=TIMEOUT_S)
     if not answer.ok or answer.response is None:
         return _failed(answer)
     body = answer.object()
@@ -225,13 +229,13 @@ def _failed(answer: Answer) -> Observation:
     }
 
 
-def _moved(visit: Visit, before: metrics.Page) -> Observation:
+async def _moved(visit: Visit, before: metrics.Page) -> Observation:
     """How far each known counter rose, by name; exporters are given a moment."""
     rose: dict[str, float] = {}
     names: list[str] = []
     for pause in SCRAPE_PAUSES:
-        time.sleep(pause)
-        after, where, fault = read_page(visit, fresh=True)
+        await asyncio.sleep(pause)
+        after, where, fault = await read_page(visit, fresh=True)
         if after is None:
             return fault
         stack = page_stack(visit, after)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from checklists.evidence.probes.base import (
     INCONCLUSIVE,
+    NONE,
     VERIFIED,
     Claims,
     Judgement,
@@ -29,11 +31,11 @@ class Health(Probe):
     sends = "One GET to the health route of the stack; never a route that generates or calls other services."
     ttl = timedelta(days=1)
 
-    def observe(self, visit: Visit) -> Observation:
-        stack = visit.stack()
+    async def observe(self, visit: Visit) -> Observation:
+        stack = await visit.stack()
         tried = []
         for path in stack.health:
-            answer = visit.get(path, key="ours")
+            answer = await visit.get(path, key="ours")
             tried.append(path)
             if answer.error is not None:
                 return {"stack": stack.key, "tried": tried, "error": answer.error.kind, "why": answer.error.reason}
@@ -53,7 +55,9 @@ class Health(Probe):
             "why": f"No health route was found; tried {', '.join(tried)}.",
         }
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         if why := fact_error(observation):
             return inconclusive(
                 why, observed="no answer" if observation.get("error") != "no_route" else "no health route"

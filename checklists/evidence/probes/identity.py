@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Answer,
     Claims,
@@ -28,10 +30,10 @@ MAX_MODELS = 200
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
-def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
+async def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
     """The models an endpoint lists, each as ``{id, root, parent, revision, digest, max_len, …}``, and the answer."""
-    stack = visit.stack()
-    answer = visit.get(stack.models)
+    stack = await visit.stack()
+    answer = await visit.get(stack.models)
     rows: list[dict[str, Any]] = []
     body = answer.object()
     if stack.key == "ollama":
@@ -46,7 +48,7 @@ def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
                 }
             )
         if answer.ok and not rows:  # behind a proxy that serves the OpenAI paths only
-            answer = visit.get("/v1/models")
+            answer = await visit.get("/v1/models")
             body = answer.object()
     rows += [
         {
@@ -72,13 +74,13 @@ class Identity(Probe):
     sends = "GETs to the model list and to the routes that describe the server."
     ttl = timedelta(days=7)
 
-    def observe(self, visit: Visit) -> Observation:
-        stack = visit.stack()
-        rows, answer = served_models(visit)
+    async def observe(self, visit: Visit) -> Observation:
+        stack = await visit.stack()
+        rows, answer = await served_models(visit)
         observation: Observation = {"stack": stack.key, "where": stack.models, "models": rows}
         answers = [answer]
         if stack.key in ("tgi", "tei"):
-            info = visit.get("/info")
+            info = await visit.get("/info")
             answers.append(info)
             body = info.object()
             if name := text_of(body.get("model_id")):
@@ -92,21 +94,21 @@ class Identity(Probe):
                 ]
         elif stack.key in ("vllm", "ollama"):
             observation["version"] = text_of(
-                visit.get("/version" if stack.key == "vllm" else "/api/version").object().get("version")
+                (await visit.get("/version" if stack.key == "vllm" else "/api/version")).object().get("version")
             )
         elif stack.key == "sglang":
-            path = text_of(visit.get("/model_info").object().get("model_path"))
+            path = text_of((await visit.get("/model_info")).object().get("model_path"))
             for row in observation["models"]:
                 row["root"] = row.get("root") or path
             if path and not rows:
                 observation["models"] = [{"id": path}]
         elif stack.key == "llamacpp":
-            props = visit.get("/props").object()
+            props = (await visit.get("/props")).object()
             observation["version"] = text_of(props.get("build_info"))
             if (path := text_of(props.get("model_path"))) and len(rows) == 1:
                 rows[0]["root"] = path
         elif stack.key == "litellm":
-            observation |= self._behind_proxy(visit, rows)
+            observation |= await self._behind_proxy(visit, rows)
         elif stack.key == "comfyui":
             observation["version"] = text_of(dict_of(answer.object().get("system")).get("comfyui_version"))
         if not observation["models"]:
@@ -115,10 +117,10 @@ class Identity(Probe):
             observation |= {"error": (bad.error.kind if bad and bad.error else "no_models"), "why": why}
         return observation
 
-    def _behind_proxy(self, visit: Visit, rows: list[dict[str, Any]]) -> Observation:
+    async def _behind_proxy(self, visit: Visit, rows: list[dict[str, Any]]) -> Observation:
         """What the proxy says each alias leads to; it tells only those who hold a key."""
         behind = {}
-        for entry in map(dict_of, list_of(visit.get("/v1/model/info").object().get("data"))):
+        for entry in map(dict_of, list_of((await visit.get("/v1/model/info")).object().get("data"))):
             leads_to = text_of(dict_of(entry.get("litellm_params")).get("model"))
             behind[text_of(entry.get("model_name"))] = leads_to.partition("/")[2] or leads_to
         for row in rows:
@@ -129,7 +131,9 @@ class Identity(Probe):
         parents = any(text_of(dict_of(row).get("parent")) for row in list_of(observation.get("models")))
         return self.items if parents else self.items[:1]
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         models = [dict_of(row) for row in list_of(observation.get("models"))]
         if why := fact_error(observation):
             return inconclusive(why, claimed=text_of(claims.get("model_id")))

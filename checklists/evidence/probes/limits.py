@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Claims,
     Judgement,
@@ -57,29 +59,29 @@ class Limits(Probe):
     sends = "GETs to the model list and to the routes that describe the server."
     ttl = timedelta(days=7)
 
-    def observe(self, visit: Visit) -> Observation:
-        stack = visit.stack()
+    async def observe(self, visit: Visit) -> Observation:
+        stack = await visit.stack()
         limits: list[dict[str, Any]] = []
 
         def add(key: str, value: Any, where: str) -> None:
             if (number := number_of(value)) is not None and not isinstance(value, str):
                 limits.append({"key": key, "value": number, "where": where})
 
-        rows, answer = served_models(visit)
+        rows, answer = await served_models(visit)
         for row in rows:
             add("context_tokens", row.get("max_len"), f"max_model_len of {stack.models}")
             add("max_input", row.get("max_input"), f"max_input_tokens of {stack.models}")
             add("context_tokens", row.get("n_ctx"), f"n_ctx of {stack.models}")
         observation: Observation = {"stack": stack.key, "limits": limits}
         if path := INFO_PATHS.get(stack.key):
-            info = visit.get(path)
+            info = await visit.get(path)
             body = info.object()
             for name, key in INFO_FIELDS[stack.key].items():
                 add(key, body.get(name), f"{name} of {path}")
             observation["truncates"] = body.get("auto_truncate") is True
             answer = answer if answer.ok else info
         elif stack.key == "llamacpp":
-            props = visit.get("/props").object()
+            props = (await visit.get("/props")).object()
             add(
                 "context_tokens",
                 dict_of(props.get("default_generation_settings")).get("n_ctx"),
@@ -87,7 +89,7 @@ class Limits(Probe):
             )
             add("max_concurrency", props.get("total_slots"), "total_slots of /props")
         elif stack.key == "ollama":
-            for running in map(dict_of, list_of(visit.get("/api/ps").object().get("models"))):
+            for running in map(dict_of, list_of((await visit.get("/api/ps")).object().get("models"))):
                 add("context_tokens", running.get("context_length"), "context_length of /api/ps")
         if not limits:
             observation |= {
@@ -96,7 +98,9 @@ class Limits(Probe):
             }
         return observation
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         served = _served(observation)
         if item_key == "identity.input-limits":
             return _input(claims, observation, served)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from checklists.evidence import metrics
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     INCONCLUSIVE,
+    NONE,
     VERIFIED,
     Answer,
     Claims,
@@ -42,15 +44,15 @@ MAX_NAMES = 600
 MIN_SAMPLES = 20
 
 
-def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page | None, str, Observation]:
+async def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page | None, str, Observation]:
     """The metrics page, where it was read, and what is wrong if there is none."""
-    paths = (visit.target.metrics_url,) if visit.target.metrics_url else visit.stack().metrics_paths
+    paths = (visit.target.metrics_url,) if visit.target.metrics_url else (await visit.stack()).metrics_paths
     if not paths:
-        return None, "", {"error": "no_route", "why": f"{visit.stack().label} exports no metrics over HTTP."}
+        return None, "", {"error": "no_route", "why": f"{(await visit.stack()).label} exports no metrics over HTTP."}
     answer = Answer()
     where = ""
     for where in paths:
-        answer = visit.get(where, fresh=fresh)
+        answer = await visit.get(where, fresh=fresh)
         if answer.ok and answer.response is not None:
             try:
                 return metrics.parse(answer.response.text, truncated=answer.response.truncated), _place(where), {}
@@ -78,8 +80,8 @@ class MetricsPresent(Probe):
     sends = "One GET to the metrics page."
     ttl = timedelta(days=7)
 
-    def observe(self, visit: Visit) -> Observation:
-        page, where, fault = read_page(visit)
+    async def observe(self, visit: Visit) -> Observation:
+        page, where, fault = await read_page(visit)
         if page is None:
             return {"where": where, **fault}
         stack = page_stack(visit, page)
@@ -104,7 +106,9 @@ class MetricsPresent(Probe):
             "names": names[:MAX_NAMES],
         }
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         if why := fact_error(observation):
             return inconclusive(why)
         if item_key == "observability.latency-breakdown":
@@ -250,8 +254,8 @@ class MetricsLatency(Probe):
     sends = "One GET to the metrics page."
     ttl = timedelta(days=1)
 
-    def observe(self, visit: Visit) -> Observation:
-        page, where, fault = read_page(visit)
+    async def observe(self, visit: Visit) -> Observation:
+        page, where, fault = await read_page(visit)
         if page is None:
             return {"where": where, **fault}
         stack = page_stack(visit, page)
@@ -263,7 +267,9 @@ class MetricsLatency(Probe):
                     histograms[meaning.key] = histogram.scaled(meaning.factor).as_json()
         return {"where": where, "stack": stack.key if stack else "", "histograms": histograms}
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         phase = text_of(claims.get("phase"))
         goals = [
             (q, label, goal)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from checklists.evidence.addresses import is_public
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Claims,
     Judgement,
@@ -35,9 +37,9 @@ class TlsAndHeaders(Probe):
     sends = "One GET to the main route, with the Origin header of a page that does not exist."
     ttl = timedelta(days=1)
 
-    def observe(self, visit: Visit) -> Observation:
+    async def observe(self, visit: Visit) -> Observation:
         https = visit.target.url.lower().startswith("https:")
-        answer = visit.get(visit.stack().main[0].path, redirects=0, extra={"Origin": STRANGER})
+        answer = await visit.get((await visit.stack()).main[0].path, redirects=0, extra={"Origin": STRANGER})
         if answer.response is None:
             error = answer.error
             return {
@@ -63,7 +65,9 @@ class TlsAndHeaders(Probe):
             "measured": datetime.now(UTC).isoformat(),
         }
 
-    def judge(self, item_key: str | None, claims: Claims, observation: Observation) -> Judgement:
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
         claimed = "TLS, no foreign origins" if item_key is None else text_of(claims.get("scheme"))
         if observation.get("error") == "tls" and observation.get("code") in BROKEN:
             return Judgement(

@@ -1,24 +1,30 @@
 """Every write of the evidence room."""
 
-from checklists.evidence.services.findings import Measurement, record_findings, rejudge, retire_findings
+from checklists.evidence.services.findings import Measurement, Visited, record_findings, rejudge, retire_findings
+from checklists.evidence.services.local import judge_locally
+from checklists.evidence.services.retention import drop_old
 from checklists.evidence.services.policy import allow_network, current_policy, remove_network
-from checklists.evidence.services.runs import LeaseLost, claim_run, fail_run, finish_run, renew_lease, request_run
-from checklists.evidence.services.schedule import expire_findings, probe_due, resume_abandoned
+from checklists.evidence.services.runs import LeaseLost, claim_run, fail_run, finish_run, renew_leases, request_run
+from checklists.evidence.services.schedule import expire_findings, keep_schedule, probe_due, resume_abandoned
 
 __all__ = [
     "LeaseLost",
     "Measurement",
+    "Visited",
     "allow_network",
     "claim_run",
     "current_policy",
+    "drop_old",
     "expire_findings",
     "fail_run",
     "finish_run",
+    "judge_locally",
+    "keep_schedule",
     "probe_due",
     "record_findings",
     "rejudge",
     "remove_network",
-    "renew_lease",
+    "renew_leases",
     "request_run",
     "resume_abandoned",
     "retire_findings",

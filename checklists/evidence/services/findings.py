@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from checklists import journal
 from checklists.assessments.models import Answer
 from checklists.catalog.editions import view
-from checklists.evidence.models import Finding, ProbeRun, Verdict
-from checklists.evidence.probes import PROBES, Judgement, Observation, Probe
+from checklists.evidence import probes
+from checklists.evidence.models import Exchange, Finding, FreshnessRule, ProbeRun, Verdict
+from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
 from checklists.evidence.services.runs import hold, subject_of
+from checklists.evidence.services.schedule import plan_next
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import lock_release
 
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
+MAX_LINE = 600
 
 
 @dataclass(frozen=True)
@@ -33,78 +38,66 @@ class Measurement:
     measured_at: datetime
 
 
-@transaction.atomic
-def record_findings(*, run: ProbeRun, endpoint: Endpoint, measurements: Iterable[Measurement]) -> list[Finding]:
-    """Judge one endpoint's measurements and store them, in one transaction. Raises ``LeaseLost``.
+@dataclass(frozen=True)
+class Visited:
+    """What a run saw at one endpoint (``None``: at the release itself), and the answers that may be kept."""
 
-    Claims are read under the release's lock, so a save of an answer comes wholly before or wholly after. Recording the
-    same endpoint again for the same run changes nothing.
-    """
-    release = lock_release(run.release_id)
-    row = hold(run=run)
-    measured = list(measurements)
-    present = Endpoint.objects.filter(pk=endpoint.pk, url=endpoint.url, metrics_url=endpoint.metrics_url).exists()
-    if Finding.objects.filter(run=row, endpoint_name=endpoint.name).exists():
-        return []
-    findings = _judged(release, row, endpoint, measured) if present else []
-    earlier = list(
-        Finding.objects.current()
-        .filter(release=release, endpoint_id=endpoint.pk)
-        .exclude(run=row)
-        .only("pk", "probe", "item_key", "verdict", "measured_at")
-    )
-    if findings:
-        Finding.objects.bulk_create(findings, ignore_conflicts=True)
-        Finding.objects.filter(pk__in=_superseded(earlier, findings)).update(current=False)
-    row.progress_done = min(row.progress_total, row.progress_done + 1)
-    row.save(update_fields=["progress_done"])
-    if findings:
-        journal.record(
-            verb="evidence.findings.recorded",
-            actor=None,
-            subject=subject_of(release, row),
-            release_id=release.pk,
-            data={
-                "run": row.pk,
-                "endpoint": endpoint.name,
-                **_counts(findings),
-                "changes": _changes(earlier, findings),
-            },
-        )
-    return findings
+    endpoint: Endpoint | None
+    measurements: Sequence[Measurement]
+    exchanges: Sequence[probes.Exchange] = field(default_factory=tuple)
+
+    @property
+    def name(self) -> str:
+        return self.endpoint.name if self.endpoint else ""
 
 
-def _judged(release: Release, run: ProbeRun, endpoint: Endpoint, measured: list[Measurement]) -> list[Finding]:
-    item_ids = {item.key: item.id for item in view(release.edition).items}
-    claims = dict(Answer.objects.filter(release=release).values_list("item_id", "claims"))
-    findings = []
-    for measurement in measured:
-        probe = measurement.probe
+class Judge:
+    """A release's claims and rules as they stand, ready to judge whatever was observed (three queries)."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.items = {item.key: item.id for item in view(release.edition).items}
+        by_id = dict(Answer.objects.filter(release=release).values_list("item_id", "claims"))
+        self.claims = {key: by_id[pk] for key, pk in self.items.items() if pk in by_id}
+        tier = release.model.tier
+        rules = FreshnessRule.objects.filter(tier__in=[0, tier]).order_by("tier").values_list("item_key", "hours")
+        self._hours = dict(rules)  # the tier's own rule comes last and stands
+
+    def judge(self, probe: Probe, item_key: str | None, observation: Observation) -> Judgement:
+        others: dict[str, Claims] = {key: self.claims.get(key, {}) for key in probe.also_reads}
+        return probe.judge(item_key, self.claims.get(item_key or "", {}), observation, others)
+
+    def ttl(self, probe: Probe, item_key: str | None) -> timedelta:
+        """How long a finding counts: an administrator's rule for the item, else the probe's own time."""
+        hours = self._hours.get(item_key or "")
+        return timedelta(hours=hours) if hours else probe.ttl
+
+    def findings(self, run: ProbeRun | None, endpoint: Endpoint | None, measurement: Measurement) -> list[Finding]:
+        """One finding, not saved, for every item the observation speaks to and this release is asked."""
+        probe, rows = measurement.probe, []
         for item_key in probe.speaks_to(measurement.observation):
-            item_id = item_ids.get(item_key) if item_key is not None else None
-            if item_key is not None and item_id not in claims:
+            if item_key is not None and item_key not in self.claims:
                 continue  # not asked of this family
-            judgement = probe.judge(item_key, claims[item_id] if item_id is not None else {}, measurement.observation)
             finding = Finding(
                 run=run,
-                release=release,
-                item_id=item_id,
+                release=self.release,
+                item_id=self.items[item_key] if item_key is not None else None,
                 item_key=item_key or "",
-                endpoint_id=endpoint.pk,
-                endpoint_name=endpoint.name,
+                endpoint=endpoint,
+                endpoint_name=endpoint.name if endpoint else "",
                 probe=probe.key,
                 probe_version=str(probe.version),
                 observation=measurement.observation,
+                detail={"requests": [dict(request) for request in measurement.requests]},
                 measured_at=measurement.measured_at,
-                expires_at=measurement.measured_at + probe.ttl,
+                expires_at=measurement.measured_at + self.ttl(probe, item_key),
             )
-            _put(finding, judgement)
-            finding.detail["requests"] = [dict(request) for request in measurement.requests]
-            findings.append(finding)
-    return findings
+            put(finding, self.judge(probe, item_key, measurement.observation))
+            rows.append(finding)
+        return rows
 
 
-def _put(finding: Finding, judgement: Judgement) -> None:
+def put(finding: Finding, judgement: Judgement) -> None:
     """Write a judgement into a finding; nothing that looks like a token gets through."""
     finding.verdict = judgement.verdict
     finding.claimed = redact(judgement.claimed)[:500]
@@ -112,18 +105,96 @@ def _put(finding: Finding, judgement: Judgement) -> None:
     finding.unit = judgement.unit[:40]
     finding.reason = redact(judgement.reason)[:1000]
     finding.detail = {**finding.detail, "rule": judgement.rule, "samples": judgement.samples}
+    if judgement.histogram:
+        finding.detail["histogram"] = redact(dict(judgement.histogram))
+    else:
+        finding.detail.pop("histogram", None)
+
+
+@transaction.atomic
+def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding]:
+    """Judge what was measured and store it, all in one transaction. Raises ``LeaseLost``.
+
+    Claims are read under the release's lock, so a save of an answer comes wholly before or wholly after. Recording the
+    same endpoint again for the same run changes nothing. A constant number of queries for any number of visits.
+    """
+    release = lock_release(run.release_id)
+    row = hold(run=run)
+    recorded = set(Finding.objects.filter(run=row).values_list("endpoint_name", flat=True).distinct())
+    unmoved = set(Endpoint.objects.filter(release=release).values_list("pk", "url", "metrics_url"))
+    new = [
+        visit
+        for visit in visits
+        if visit.name not in recorded
+        and (visit.endpoint is None or (visit.endpoint.pk, visit.endpoint.url, visit.endpoint.metrics_url) in unmoved)
+    ]
+    judge = Judge(release)
+    findings = [
+        finding
+        for visit in new
+        for measurement in visit.measurements
+        for finding in judge.findings(row, visit.endpoint, measurement)
+    ]
+    if not findings:
+        return []
+    earlier = list(
+        Finding.objects.current()
+        .filter(release=release)
+        .exclude(run=row)
+        .only("pk", "endpoint_id", "endpoint_name", "probe", "item_key", "verdict", "measured_at")
+    )
+    Finding.objects.bulk_create(findings, ignore_conflicts=True)
+    Finding.objects.filter(pk__in=_superseded(earlier, findings)).update(current=False)
+    Exchange.objects.bulk_create(_exchanges(row, new), ignore_conflicts=True)
+    plan_next(release=release, reached={visit.endpoint and visit.endpoint.pk: bool(visit.exchanges) for visit in new})
+    journal.record(
+        verb="evidence.findings.recorded",
+        actor=None,
+        subject=subject_of(release, row),
+        release_id=release.pk,
+        data={
+            "run": row.pk,
+            "endpoint": ", ".join(visit.name for visit in new if visit.name)[:500],
+            **_counts(findings),
+            "changes": _changes(earlier, findings),
+        },
+    )
+    return findings
+
+
+def _exchanges(run: ProbeRun, visits: Iterable[Visited]) -> list[Exchange]:
+    return [
+        Exchange(
+            run=run,
+            endpoint_name=visit.name,
+            number=number,
+            line=exchange.line[:MAX_LINE],
+            status=exchange.status,
+            content_type=exchange.content_type,
+            packed=zlib.compress(exchange.body.encode("utf-8", "replace"), 3),
+            truncated=exchange.truncated,
+            created_at=visit.measurements[0].measured_at,
+        )
+        for visit in visits
+        if visit.measurements
+        for number, exchange in enumerate(visit.exchanges)
+    ]
+
+
+def _key(finding: Finding) -> tuple[int | None, str, str]:
+    return finding.endpoint_id, finding.probe, finding.item_key
 
 
 def _superseded(earlier: Iterable[Finding], new: Iterable[Finding]) -> list[int]:
     """Which earlier findings stop to stand. An inconclusive one replaces no conclusive one: a dead endpoint clears
     nothing. What a probe no longer speaks to goes."""
-    fresh = {(finding.probe, finding.item_key): finding.verdict for finding in new}
-    probes = {probe for probe, _ in fresh}
+    fresh = {_key(finding): finding.verdict for finding in new}
+    ran = {(endpoint, probe) for endpoint, probe, _ in fresh}
     gone = []
     for finding in earlier:
-        verdict = fresh.get((finding.probe, finding.item_key))
+        verdict = fresh.get(_key(finding))
         if verdict is None:
-            replaced = finding.probe in probes
+            replaced = (finding.endpoint_id, finding.probe) in ran
         else:
             replaced = verdict != Verdict.INCONCLUSIVE or finding.verdict == Verdict.INCONCLUSIVE
         if replaced:
@@ -140,33 +211,38 @@ def _counts(findings: Iterable[Finding]) -> dict[str, int]:
 
 def _changes(earlier: Iterable[Finding], new: Iterable[Finding]) -> list[dict[str, str]]:
     """Items whose verdict is another one than before."""
-    stood: dict[tuple[str, str], str] = {}
+    stood: dict[tuple[int | None, str, str], str] = {}
     for finding in sorted(earlier, key=lambda f: (f.verdict != Verdict.INCONCLUSIVE, f.measured_at)):
-        stood[finding.probe, finding.item_key] = finding.verdict
+        stood[_key(finding)] = finding.verdict
     return [
-        {"item": f.item_key, "probe": f.probe, "before": stood.get((f.probe, f.item_key), ""), "after": f.verdict}
+        {"item": f.item_key, "probe": f.probe, "before": stood.get(_key(f), ""), "after": f.verdict}
         for f in new
-        if f.item_key and stood.get((f.probe, f.item_key), "") != f.verdict
+        if f.item_key and stood.get(_key(f), "") != f.verdict
     ]
 
 
 def rejudge(event: Event) -> None:
     """Subscriber: an answer's claims changed, so what was observed is judged again; nothing is fetched.
 
-    Same run, same time of measurement, same expiry. A constant number of queries.
+    Same run, same time of measurement, same expiry; findings of other items that rest on these claims too. A constant
+    number of queries.
     """
     if "claims" not in event.data["changed"]:
         return
-    answer = Answer.objects.select_related("release__model").get(pk=event.data["answer"])
-    findings = list(
-        Finding.objects.current()
-        .filter(release_id=answer.release_id, item_id=answer.item_id)
+    answer = Answer.objects.select_related("item", "release__model", "release__edition").get(pk=event.data["answer"])
+    release, item_key = answer.release, answer.item.key
+    judge = Judge(release)
+    touched = [probe for probe in PROBES.values() if item_key in probe.also_reads]
+    findings = [
+        finding
+        for finding in Finding.objects.current()
+        .filter(Q(item_id=answer.item_id) | Q(probe__in=[probe.key for probe in touched]), release=release)
         .order_by("measured_at", "pk")
-    )
+        if finding.probe in PROBES and finding.run_id is not None
+    ]
     before = {finding.pk: finding.verdict for finding in findings}
     for finding in findings:
-        if (probe := PROBES.get(finding.probe)) is not None:
-            _put(finding, probe.judge(finding.item_key, answer.claims, finding.observation))
+        put(finding, judge.judge(PROBES[finding.probe], finding.item_key or None, finding.observation))
     _settle(findings)
     Finding.objects.bulk_update(findings, [*WORDS, "detail", "current"])
     changes = [
@@ -190,9 +266,9 @@ def _settle(findings: Iterable[Finding]) -> None:
 
     ``findings`` come oldest first.
     """
-    newest: dict[tuple[int | None, str], Finding] = {}
+    newest: dict[tuple[int | None, str, str], Finding] = {}
     for finding in findings:
-        key = (finding.endpoint_id, finding.probe)
+        key = _key(finding)
         known = newest.get(key)
         if known is not None and (finding.verdict != Verdict.INCONCLUSIVE or known.verdict == Verdict.INCONCLUSIVE):
             known.current = False

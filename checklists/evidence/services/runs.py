@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -16,9 +17,9 @@ from checklists.people.rules import require
 from checklists.registry.models import Release
 from checklists.registry.services import lock_release
 
-# A probe never takes longer than PROBE_BUDGET; the lease is renewed before each and leaves room for the writing.
-PROBE_BUDGET_S = 60.0
+# Renewed every HEARTBEAT_S while the worker lives, however long a probe takes.
 LEASE = timedelta(seconds=90)
+HEARTBEAT_S = 15.0
 # How long a queued run may wait before it is put into the queue again: its message may have been lost.
 QUEUE_PATIENCE = timedelta(minutes=3)
 MAX_ATTEMPTS = 3
@@ -29,11 +30,13 @@ class LeaseLost(Exception):
 
 
 @transaction.atomic
-def request_run(*, release: Release, by: User | None = None, reason: str = RunReason.MANUAL) -> ProbeRun:
-    """Queue a run over the release's endpoints, or return the one that is queued or running already.
+def request_run(
+    *, release: Release, by: User | None = None, reason: str = RunReason.MANUAL, deliver: bool = True
+) -> ProbeRun:
+    """Queue a run over the release and its endpoints, or return the one that is queued or running already.
 
-    ``by`` is ``None`` for the schedule. Raises ``Forbidden``, and ``WrongStage`` for a closed release or one without
-    endpoints.
+    ``by`` is ``None`` for the schedule, which delivers many runs in one message (``deliver=False``). Raises
+    ``Forbidden``, and ``WrongStage`` for a closed release.
     """
     if by is not None:
         require(by, "probe.run", release, message="Members of the team who may answer, and reviewers, can start a run.")
@@ -42,15 +45,11 @@ def request_run(*, release: Release, by: User | None = None, reason: str = RunRe
         return active
     if release.is_closed:
         raise WrongStage(f"Nothing was started: this release is {release.get_stage_display().lower()}.")
-    endpoints = release.endpoints.count()
-    if not endpoints:
-        raise WrongStage("There is nothing to probe yet. Add an endpoint first.")
     now = timezone.now()
     run = ProbeRun.objects.create(
         release=release,
         reason=reason,
         requested_by=by,
-        progress_total=endpoints,
         created_at=now,
         lease_until=now + QUEUE_PATIENCE,
     )
@@ -59,18 +58,19 @@ def request_run(*, release: Release, by: User | None = None, reason: str = RunRe
         actor=by,
         subject=subject_of(release, run),
         release_id=release.pk,
-        data={"run": run.pk, "reason": reason, "endpoints": endpoints},
+        data={"run": run.pk, "reason": reason, "endpoints": release.endpoints.count()},
     )
-    enqueue(run.pk)
+    if deliver:
+        enqueue([run.pk])
     return run
 
 
-def enqueue(run_id: int) -> None:
-    """Hand the run to a worker once the present transaction is committed."""
+def enqueue(run_ids: Sequence[int]) -> None:
+    """Hand runs to a worker, which does them side by side, once the present transaction is committed."""
     from checklists.evidence.tasks import run_probes  # tasks are thin and import the services
 
-    # If the broker is away the run stays queued, and the next look for abandoned runs sends the message again.
-    transaction.on_commit(partial(run_probes.delay, run_id), robust=True)
+    # If the broker is away the runs stay queued, and the next look for abandoned runs sends the message again.
+    transaction.on_commit(partial(run_probes.delay, list(run_ids)), robust=True)
 
 
 def subject_of(release: Release, run: ProbeRun) -> str:
@@ -100,11 +100,21 @@ def claim_run(*, run_id: int) -> ProbeRun | None:
     return run
 
 
-def renew_lease(*, run: ProbeRun) -> None:
-    """Say that one is still there. Raises ``LeaseLost`` if another worker took over."""
-    held = ProbeRun.objects.filter(pk=run.pk, state=RunState.RUNNING, attempts=run.attempts)
-    if not held.update(lease_until=timezone.now() + LEASE):
-        raise LeaseLost
+def renew_leases(runs: Iterable[ProbeRun]) -> set[int]:
+    """Say that one is still at work on these runs, and how far; the ids of those another worker has taken over.
+
+    ``progress_done`` and ``progress_total`` are written as they stand in the objects, counted in checks. Two queries
+    while nothing progresses, one more for each run that does.
+    """
+    held = {run.pk: run for run in runs}
+    rows = ProbeRun.objects.filter(pk__in=held, state=RunState.RUNNING)
+    mine = {row.pk: row for row in rows if row.attempts == held[row.pk].attempts}
+    rows.filter(pk__in=mine).update(lease_until=timezone.now() + LEASE)
+    for pk, row in mine.items():
+        progress = {"progress_done": held[pk].progress_done, "progress_total": held[pk].progress_total}
+        if progress != {name: getattr(row, name) for name in progress}:
+            rows.filter(pk=pk, attempts=row.attempts).update(**progress)
+    return set(held) - set(mine)
 
 
 def hold(*, run: ProbeRun) -> ProbeRun:
@@ -134,7 +144,9 @@ def fail_run(*, run_id: int, error: str) -> None:
 
 def _close(release: Release, run: ProbeRun, state: RunState, error: str) -> None:
     run.state, run.error, run.finished_at, run.lease_until = state, error[:500], timezone.now(), None
-    run.save(update_fields=["state", "error", "finished_at", "lease_until"])
+    if state == RunState.DONE:
+        run.progress_done = run.progress_total
+    run.save(update_fields=["state", "error", "finished_at", "lease_until", "progress_done"])
     counts = {"verified": 0, "contradicted": 0, "inconclusive": 0}
     for verdict in Finding.objects.filter(run=run).values_list("verdict", flat=True):
         counts[verdict] += 1

@@ -2,49 +2,104 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from checklists import journal
-from checklists.evidence.models import Finding, ProbeRun, RunReason, RunState
+from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, RunReason, RunState
 from checklists.evidence.services.runs import MAX_ATTEMPTS, QUEUE_PATIENCE, enqueue, fail_run, request_run
 from checklists.journal.errors import DomainError
-from checklists.registry.models import Endpoint, Release
+from checklists.journal.models import Event
+from checklists.registry.models import Release
 from checklists.registry.services import lock_release
 
-BEFORE_EXPIRY = timedelta(hours=1)
-BETWEEN_RUNS = timedelta(hours=6)  # an endpoint that is down is asked again, but not all the time
-AT_ONCE = 20  # so that many releases of one age are spread over many minutes
+BEFORE_EXPIRY = 0.9  # of the time a finding counts has passed when its probe is run again, less or more by JITTER
+JITTER = 0.08
+AT_LEAST = timedelta(minutes=30)
+AT_ONCE = 500  # runs one look may queue
+IN_ONE_MESSAGE = 25  # runs one task does side by side
+BACK_OFF = timedelta(minutes=30)  # doubled for every run in a row in which nobody was there
+MAX_BACK_OFF = timedelta(hours=24)
 
 
-def due_releases(now: datetime) -> list[Release]:
-    """Open releases with endpoints, never probed or with findings that run out soon; the longest waiting first."""
-    runs = ProbeRun.objects.filter(release=OuterRef("pk"))
-    ending = Finding.objects.current().filter(release=OuterRef("pk"), expires_at__lt=now + BEFORE_EXPIRY)
-    return list(
-        Release.objects.active()
-        .filter(Exists(Endpoint.objects.filter(release=OuterRef("pk"))))
-        .exclude(Exists(runs.active()))
-        .annotate(last_run=Subquery(runs.order_by("-created_at").values("created_at")[:1]))
-        .filter(Q(last_run=None) | Q(Exists(ending), last_run__lt=now - BETWEEN_RUNS))
-        .order_by(F("last_run").asc(nulls_first=True), "pk")
-        .select_related("model__team")[:AT_ONCE]
-    )
+def due_schedules(now: datetime) -> list[ProbeSchedule]:
+    """What is due, the longest waiting first. One query, by index."""
+    rows = ProbeSchedule.objects.filter(due_at__lte=now).order_by("due_at", "pk")
+    return list(rows.select_related("release__model__team")[:AT_ONCE])
 
 
 def probe_due(*, now: datetime | None = None) -> int:
     """Queue runs for what is due; how many."""
-    queued = 0
-    for release in due_releases(now or timezone.now()):
-        try:
-            request_run(release=release, reason=RunReason.SCHEDULED)
-        except DomainError:
-            continue  # closed, or its last endpoint deleted, since the question was asked
-        queued += 1
-    return queued
+    now = now or timezone.now()
+    due = due_schedules(now)
+    releases = {row.release_id: row.release for row in due}
+    ids = []
+    for release in releases.values():
+        with suppress(DomainError):  # closed since the question was asked
+            run = request_run(release=release, reason=RunReason.SCHEDULED, deliver=False)
+            if run.state == RunState.QUEUED and run.reason == RunReason.SCHEDULED:
+                ids.append(run.pk)
+    # The run itself plans the next one; until then, and should it be lost, nobody asks again.
+    ProbeSchedule.objects.filter(pk__in=[row.pk for row in due]).update(due_at=now + MAX_BACK_OFF)
+    for start in range(0, len(ids), IN_ONE_MESSAGE):
+        enqueue(ids[start : start + IN_ONE_MESSAGE])
+    return len(ids)
+
+
+def plan_next(*, release: Release, reached: Mapping[int | None, bool]) -> None:
+    """Plan the next visit of each endpoint (``None``: the release itself), by id and whether anybody was there.
+
+    An endpoint that answered is due again shortly before the first of its findings stops to count, with some jitter so
+    that what began together does not stay together. From a dead one, and from everything on its host, it backs off.
+    A constant number of queries, and one for each dead host.
+    """
+    now = timezone.now()
+    ending = Finding.objects.current().filter(release=release, expires_at__gt=now).order_by()
+    soonest = dict(ending.values_list("endpoint_id").annotate(Min("expires_at")))
+    rows = list(ProbeSchedule.objects.filter(release=release).filter(_of(reached)))
+    for row in rows:
+        row.probed_at = now
+        row.failures = 0 if reached[row.endpoint_id] or row.endpoint_id is None else min(row.failures + 1, 100)
+        wait = (soonest.get(row.endpoint_id, now + MAX_BACK_OFF) - now) * BEFORE_EXPIRY
+        if row.failures:
+            wait = min(BACK_OFF * 2 ** min(row.failures - 1, 10), MAX_BACK_OFF)
+        row.due_at = now + max(wait * random.uniform(1 - JITTER, 1 + JITTER), AT_LEAST)
+    ProbeSchedule.objects.bulk_update(rows, ["due_at", "failures", "probed_at"])
+    for row in rows:
+        if row.failures > 1 and row.host:
+            ProbeSchedule.objects.filter(host=row.host, failures__gt=0, due_at__lt=row.due_at).update(due_at=row.due_at)
+
+
+def _of(reached: Mapping[int | None, bool]) -> Q:
+    return Q(endpoint_id__in=[pk for pk in reached if pk is not None]) | (
+        Q(endpoint=None) if None in reached else Q(pk__in=[])
+    )
+
+
+def keep_schedule(event: Event) -> None:
+    """Subscriber: a release or an endpoint came, moved or was closed; what is new is due at once."""
+    release = Release.objects.get(pk=event.release_id)
+    if release.is_closed:
+        ProbeSchedule.objects.filter(release=release).delete()
+        return
+    now = timezone.now()
+    known = {row.endpoint_id: row for row in ProbeSchedule.objects.filter(release=release)}
+    rows = [ProbeSchedule(release=release, due_at=now)] if None not in known else []
+    for endpoint in release.endpoints.all():
+        host = (urlsplit(endpoint.url).hostname or "")[:255]
+        if (row := known.get(endpoint.pk)) is None:
+            rows.append(ProbeSchedule(release=release, endpoint=endpoint, host=host, due_at=now))
+        elif event.verb == "registry.endpoint.changed" and event.subject.endswith(f"/{endpoint.pk}"):
+            row.host, row.due_at, row.failures = host, now, 0
+            row.save(update_fields=["host", "due_at", "failures"])
+    ProbeSchedule.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def resume_abandoned(*, now: datetime | None = None) -> int:
@@ -59,7 +114,7 @@ def resume_abandoned(*, now: datetime | None = None) -> int:
             if run.attempts < MAX_ATTEMPTS:
                 run.state, run.lease_until = RunState.QUEUED, now + QUEUE_PATIENCE
                 run.save(update_fields=["state", "lease_until"])
-                enqueue(run_id)
+                enqueue([run_id])
                 continue
         fail_run(run_id=run_id, error=f"Given up after {MAX_ATTEMPTS} workers were lost while working on it.")
     return len(ids)
