@@ -173,6 +173,19 @@ def test_a_stack_is_found_out_from_its_answers(table: dict[str, Any], stack: str
         assert visit.stack().key == stack
 
 
+def test_a_finding_names_the_request_it_rests_on_even_when_another_probe_sent_it() -> None:
+    with serving(routes(VLLM)) as server:
+        visit = Visit(Target("main", server.url), loopback_client())
+        PROBES["model.identity"].observe(visit)
+        first = visit.take_log()
+        PROBES["model.limits"].observe(visit)
+        second = visit.take_log()
+        assert server.asked().count("GET /v1/models") == 1
+    assert [(e["line"], e.get("earlier")) for e in first if e["line"] == "GET /v1/models"] == [("GET /v1/models", None)]
+    assert [(e["line"], e.get("earlier")) for e in second] == [("GET /v1/models", True)]
+    assert second[0]["status"] == 200
+
+
 def test_a_proxy_is_never_asked_for_the_health_that_calls_its_models() -> None:
     with serving(routes(LITELLM, key=KEY, open_paths=("/health/liveliness",))) as server:
         observation = observe("endpoint.health", server, headers={"Authorization": f"Bearer {KEY}"})

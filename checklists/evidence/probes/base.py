@@ -109,14 +109,15 @@ class Answer:
 class Visit:
     """One run's requests to one endpoint: each distinct GET is sent once, however many probes ask for it.
 
-    Credentials go to the origin of the endpoint's address only. What was sent is kept, without secrets, in ``log``.
+    Credentials go to the origin of the endpoint's address only. What a probe relied on is kept in ``log``, without
+    secrets: what was sent for it, and (``earlier``) what had been sent before and was read again.
     """
 
     def __init__(self, target: Target, client: Client) -> None:
         self.target = target
         self.client = client
         self.log: list[dict[str, Any]] = []
-        self._seen: dict[tuple[str, str, str], Answer] = {}
+        self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._stack: str | None = None
         self._until: float | None = None
 
@@ -125,7 +126,7 @@ class Visit:
         self._until = time.monotonic() + seconds
 
     def take_log(self) -> list[dict[str, Any]]:
-        """The requests sent since last asked."""
+        """What was relied on since last asked; two reads of one answer stand there once."""
         taken, self.log = self.log, []
         return taken
 
@@ -148,8 +149,14 @@ class Visit:
             f"{redirects}{sorted((extra or {}).items())}",
         )
         if fresh or memo not in self._seen:
-            self._seen[memo] = self._send("GET", path, key, redirects=redirects, extra=extra)
-        return self._seen[memo]
+            answer = self._send("GET", path, key, redirects=redirects, extra=extra)
+            self._seen[memo] = answer, self.log[-1]
+            return answer
+        answer, entry = self._seen[memo]
+        again = {**entry, "earlier": True}
+        if entry not in self.log and again not in self.log:
+            self.log.append(again)
+        return answer
 
     def post(
         self,
