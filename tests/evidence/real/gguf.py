@@ -16,22 +16,8 @@ from typing import Any
 NAME = "Preflight Tiny"
 CONTEXT = 512  # tokens that the model was "trained" for
 LAYERS, WIDTH, HEADS, KV_HEADS, FEED_FORWARD = 2, 64, 4, 2, 128
-WORDS = (
-    "ready",
-    "for",
-    "launch",
-    "the",
-    "model",
-    "answers",
-    "a",
-    "question",
-    "with",
-    "words",
-    "yes",
-    "no",
-    "not",
-    "now",
-)
+WORDS = ("ready", "for", "launch", "the", "model", "answers", "a", "question", "with", "words", "yes", "no", "now")
+SPECIAL = 3 + 256  # tokens before the others: three marks and every byte
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6  # kinds of token
 ALIGNMENT = 32
 
@@ -100,7 +86,10 @@ def weights(words: int, chance: random.Random) -> list[Tensor]:
     def ones(name: str) -> Tensor:
         return f"{name}.weight", (WIDTH,), array("f", [1.0] * WIDTH)
 
-    tensors = [noise("token_embd", WIDTH, words), ones("output_norm"), noise("output", WIDTH, words)]
+    output = noise("output", WIDTH, words)
+    for place in range(WIDTH * SPECIAL):  # neither the end nor a bare byte is ever the likeliest token
+        output[2][place] = 0.0
+    tensors = [noise("token_embd", WIDTH, words), ones("output_norm"), output]
     narrow = WIDTH // HEADS * KV_HEADS
     for layer in (f"blk.{number}" for number in range(LAYERS)):
         tensors += [
@@ -125,16 +114,16 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(raw)) + raw
 
 
-def typed(value: Any) -> bytes:
-    """A value after its type; lists hold values of one type."""
+def typed(value: Any, *, listed: bool = False) -> bytes:
+    """A value after its type. Lists hold values of one type; whole numbers are signed in lists, and not elsewhere."""
     if isinstance(value, list):
-        kind = typed(value[0])[:4]
-        return struct.pack("<I", 9) + kind + struct.pack("<Q", len(value)) + b"".join(typed(v)[4:] for v in value)
+        entries = [typed(entry, listed=True) for entry in value]
+        return struct.pack("<I", 9) + entries[0][:4] + struct.pack("<Q", len(value)) + b"".join(e[4:] for e in entries)
     if isinstance(value, str):
         return struct.pack("<I", 8) + text(value)
     if isinstance(value, float):
         return struct.pack("<If", 6, value)
-    return struct.pack("<Ii", 5, value) if value < 0 else struct.pack("<II", 4, value)
+    return struct.pack("<Ii", 5, value) if listed else struct.pack("<II", 4, value)
 
 
 def padded(size: int) -> int:
