@@ -127,6 +127,10 @@ def _where(observation: Observation) -> str:
     return f"{text_of(observation.get('where'))} ({label})"
 
 
+def _window(observation: Observation) -> str:
+    return text_of(observation.get("window")) or "since the server started"
+
+
 def _present(observation: Observation, meanings: tuple[str, ...]) -> list[str]:
     found = dict_of(observation.get("meanings"))
     return [name for key in meanings if (name := text_of(dict_of(found.get(key)).get("name")))]
@@ -293,7 +297,9 @@ class MetricsLatency(Probe):
                 claimed=claimed,
                 unit="ms",
             )
-        return _against_bounds(histogram, goals, claimed, _where(observation), count)
+        return _against_bounds(
+            histogram, goals, claimed, f"{_window(observation)}, read from {_where(observation)}", count
+        )
 
 
 def _against_bounds(
@@ -312,9 +318,7 @@ def _against_bounds(
         parts.append(f"{between} ms, goal {_ms(goal)} ms")
     verdict = next(v for v in (CONTRADICTED, INCONCLUSIVE, VERIFIED) if v in verdicts)
     coarse = " The bucket is too coarse to tell." if verdict == INCONCLUSIVE else ""
-    reason = (
-        f"{'; '.join(parts)}: {count} samples of {histogram.name} since the server started, read from {where}.{coarse}"
-    )
+    reason = f"{'; '.join(parts)}: {count} samples of {histogram.name} {where}.{coarse}"
     return Judgement(
         verdict,
         claimed,
