@@ -7,6 +7,7 @@ from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
 from checklists.evidence.probes.tls import TlsAndHeaders
 
 __all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit"]
@@ -21,6 +22,7 @@ PROBES: dict[str, Probe] = {
         TlsAndHeaders(),
         MetricsPresent(),
         MetricsLatency(),
+        *PROMETHEUS_PROBES,
         SmallGeneration(),
     )
 }

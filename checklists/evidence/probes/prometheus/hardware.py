@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from checklists.evidence.metrics import Histogram, bucket_of_quantile
@@ -82,7 +81,6 @@ class PeakMemory(PrometheusProbe):
     key = "prometheus.peak-memory"
     title = "Peak GPU memory"
     items = ("compute.peak-memory",)
-    ttl = timedelta(days=7)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
         name, own, outcome = await scope.gpu_series(GPU_MEMORY)
@@ -357,7 +355,7 @@ class Parallelism(PrometheusProbe):
             return outcome.problem
         source = next((key for key in ("seen", "requested") if readings.get(key, Reading()).series), "")
         if not source:
-            return {"error": "no_gpus", "why": f"Neither a GPU exporter nor kube-state-metrics tells GPUs of its pods."}
+            return {"error": "no_gpus", "why": "Neither a GPU exporter nor kube-state-metrics tells GPUs of its pods."}
         each = sorted({series.value for series in readings[source].series})
         return {
             "gpus": each,
@@ -390,7 +388,8 @@ class Parallelism(PrometheusProbe):
             return Judgement(CONTRADICTED, reason=f"Each pod holds {seen} GPUs, more than claimed; {source}.", **words)
         if len(each) == 1 and each[0] == gpus:
             if tensor * pipeline != gpus:
-                why = f"Each pod holds {seen} GPUs as claimed, but tensor × pipeline is {plain(tensor * pipeline)}; {source}."
+                product = plain(tensor * pipeline)
+                why = f"Each pod holds {seen} GPUs as claimed, but tensor × pipeline is {product}; {source}."
                 return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
             return Judgement(
                 VERIFIED, reason=f"Each pod holds {seen} GPUs; {source}. How they split the work is not told.", **words

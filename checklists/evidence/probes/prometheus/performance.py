@@ -282,7 +282,8 @@ def _by_account(
     if currency not in ("", "USD"):
         why = f"The proxy counts in US dollars ({short(dear)} {shown}), the claim is in {currency}."
         return inconclusive(why, claimed=claimed, observed=short(dear), unit=shown)
-    reason = f"{short(spend)} USD were spent on {int(least)} {series}: {short(dear)} {shown}; {where_of(observation)} {_week(observation)}."
+    source = f"{where_of(observation)} {_week(observation)}"
+    reason = f"{short(spend)} USD were spent on {int(least)} {series}: {short(dear)} {shown}; {source}."
     found: dict[str, Any] = {"claimed": claimed, "unit": shown, "rule": _COST_RULE}
     if dear <= wanted:
         return Judgement(VERIFIED, observed=short(dear), reason=reason, samples=int(requests or 0) or None, **found)
@@ -316,7 +317,8 @@ def _by_price(
     cost = gpu_second * gpus / mean * size
     least = gpu_second * gpus / best * size if best else None
     basis = f"A GPU-second costs {short(gpu_second)} {currency} by the claims".rstrip()
-    reason = f"{basis}; {short(mean / gpus)} {series} came out of it on average: {short(cost)} {shown}; {where_of(observation)} {MONTH}."
+    average = f"{short(mean / gpus)} {series} came out of it on average"
+    reason = f"{basis}; {average}: {short(cost)} {shown}; {where_of(observation)} {MONTH}."
     found: dict[str, Any] = {"claimed": claimed, "unit": shown, "rule": _COST_RULE}
     if cost <= wanted:
         return Judgement(VERIFIED, observed=short(cost), reason=reason, **found)
