@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from checklists.evidence import metrics
 from checklists.evidence.probes.base import (
@@ -76,7 +76,12 @@ class MetricsPresent(Probe):
 
     key = "metrics.present"
     title = "Metrics exported"
-    items = ("observability.latency-breakdown", "observability.cache", "observability.throughput", "observability.gpu")
+    items: ClassVar[tuple[str, ...]] = (
+        "observability.latency-breakdown",
+        "observability.cache",
+        "observability.throughput",
+        "observability.gpu",
+    )
     sends = "One GET to the metrics page."
     ttl = timedelta(days=7)
 

@@ -1,7 +1,8 @@
 """How much an endpoint was used, step by step: rates, queue and replicas, and what can be said of them for sure.
 
-What a claim counts may lie between two things that are measured: tokens are at least those generated and at most
-those and the prompt's. So each unit has a ``low`` and a ``high`` series; where nothing bounds it from above, ``high`` is none.
+What a claim counts may lie between two things that are measured: tokens are at least those generated, and at most
+those together with the prompt's. So each unit has a ``low`` and a ``high`` series; ``high`` is none where nothing
+bounds it from above.
 """
 
 from __future__ import annotations

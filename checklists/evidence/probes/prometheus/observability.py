@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from checklists.evidence.probes.base import (
     CONTRADICTED,
@@ -36,7 +36,7 @@ class KeptInPrometheus(MetricsPresent):
 
     key = "prometheus.present"
     title = "Metrics kept"
-    items: ClassVar[tuple[str, ...]] = ("observability.latency-breakdown", "observability.cache")
+    items = ("observability.latency-breakdown", "observability.cache")
     reads = ("prometheus",)
     sends = PrometheusProbe.sends
 
