@@ -212,14 +212,14 @@ class Prometheus:
         """The value now, or at a Unix time: one point a series."""
         params = {"query": query, "timeout": SERVER_TIMEOUT} | ({"time": f"{at:.0f}"} if at is not None else {})
         self._note(query)
-        return _reading(await self._ask("query", params), ("vector", "scalar"))
+        return _reading(await self._ask("query", params), "vector", "scalar")
 
     async def range(self, query: str, seconds: float, step_s: int = STEP_S) -> Reading:
         """The values of the last ``seconds``, one each ``step_s``; ends at a whole step, so that two agree in time."""
         end = time.time() // step_s * step_s
         params = {"query": query, "start": f"{end - seconds:.0f}", "end": f"{end:.0f}", "step": str(step_s)}
         self._note(query)
-        return _reading(await self._ask("query_range", {**params, "timeout": SERVER_TIMEOUT}), ("matrix",))
+        return _reading(await self._ask("query_range", {**params, "timeout": SERVER_TIMEOUT}), "matrix")
 
     async def many(self, queries: Mapping[str, str], at: float | None = None) -> tuple[dict[str, Reading], Outcome]:
         """Several instant queries in as few requests as fit: the reading of each by its key, and what went wrong.
@@ -330,7 +330,12 @@ def _data(answer: Answer) -> _Data:
     return _Data(data=body.get("data"))
 
 
-def _reading(outcome: _Data, kinds: tuple[str, ...]) -> Reading:
+def reading_of(answer: Answer, *kinds: str) -> Reading:
+    """The series in an answer to a query, of one of these kinds (``vector``, ``scalar``, ``matrix``). Pure."""
+    return _reading(_data(answer), *kinds)
+
+
+def _reading(outcome: _Data, *kinds: str) -> Reading:
     if outcome.error:
         return Reading(outcome.error, outcome.why)
     data = dict_of(outcome.data)

@@ -198,15 +198,14 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
     anchor = next((name for name, _ in scope.candidates(*_ANCHORS)), "")
     anchor = anchor or next((f"{name}_count" for name, _ in scope.histograms(*_ANCHORS)), "")
     anchor = anchor or scope.named("up", *sorted(names))
-    by = "model_name, namespace, pod, instance, exported_namespace, exported_pod"
+    by = "model_name, model, namespace, pod, instance, exported_namespace, exported_pod"
     seen = await prometheus.instant(f"count by ({by}) (last_over_time({scope.own(anchor)}[{WINDOW}]))")
     if seen.error:
         return fault(seen.error, seen.why)
-    models = sorted({name for series in seen.series if (name := series.labels.get("model_name", ""))})
-    if len(models) > 1:
-        return fault(
-            "ambiguous", f"{selector} selects series of {len(models)} models ({joined(models, 3)}); add model_name."
-        )
+    for label in ("model_name", "model"):
+        models = sorted({name for series in seen.series if (name := series.labels.get(label, ""))})
+        if len(models) > 1:
+            return fault("ambiguous", f"{selector} selects {len(models)} models ({joined(models, 3)}); add {label}.")
     pods = sorted({(series.label("namespace"), series.label("pod")) for series in seen.series if series.label("pod")})
     instances = sorted({name for series in seen.series if (name := series.labels.get("instance", ""))})
     scope = Scope(prometheus, labels, names, stack, tuple(pods[:MAX_PODS]), tuple(instances), anchor)

@@ -97,6 +97,8 @@ class GpuVisible(PrometheusProbe):
                 return reading.problem
             gpus = reading.total or 0.0
         targets = await scope.prometheus.targets()
+        if targets.error and not gpus:
+            return targets.problem
         exporters = [row for row in targets.items if _is_gpu_exporter(f"{row.pool} {row.labels.get('job', '')}")]
         down = [row for row in exporters if row.health == "down"]
         return {
