@@ -3,7 +3,7 @@
 Names and labels as vLLM 0.11, dcgm-exporter 4.2, kube-state-metrics 2.15 and LiteLLM 1.8x export them, read from their
 sources; the numbers are ours, so that every verdict is known. Workloads of the namespace ``llm``:
 
-- ``chat``: a replica of two H100 for eight days and a second one for five hours; busy an hour a day with a queue,
+- ``chat``: a replica of two H100 for a week and a second one for five hours; busy an hour a day with a queue,
   healthy from the first request on, scaled on its queue.
 - ``slow``: one replica, five hours old; slow and faulty in its first quarter of an hour, scaled by nothing.
 - ``proxy``: LiteLLM, which counts what it spends.
@@ -20,7 +20,7 @@ from tests.evidence.real.programs import program
 
 Values = Callable[[float], float]
 DAY, HOUR = 86_400, 3_600
-AGE, YOUNG = 8.5 * DAY, 5 * HOUR
+AGE, YOUNG = 7.5 * DAY, 5 * HOUR
 AHEAD = HOUR / 2  # so that the tests, however slow, always ask about a time that has values
 FIRST_TOKEN, WHOLE = "vllm:time_to_first_token_seconds", "vllm:e2e_request_latency_seconds"
 # Shares of requests at or under each bound.
@@ -34,7 +34,7 @@ class Past:
 
     def __init__(self, now: float) -> None:
         self.now = now // 60 * 60
-        self.lines: list[str] = []
+        self.lines: dict[bool, list[str]] = {True: [], False: []}  # of more than a day, and of less
 
     def gauge(
         self, name: str, labels: Mapping[str, str], value: Values | float, *, age: float = HOUR, step: int = 240
@@ -42,7 +42,7 @@ class Past:
         """A series of the last ``age`` seconds; ``value`` is a number or a function of the time."""
         head = name + "{" + ",".join(f'{key}="{text}"' for key, text in labels.items()) + "}"
         for at in self._times(age, step):
-            self.lines.append(f"{head} {value(at) if callable(value) else value:.10g} {at}")
+            self.lines[age > DAY].append(f"{head} {value(at) if callable(value) else value:.10g} {at}")
 
     def counter(
         self, name: str, labels: Mapping[str, str], rate: Values | float, *, age: float, step: int = 240
@@ -81,16 +81,13 @@ class Past:
 
     def write(self, storage: Path) -> None:
         """Into the storage directory of a Prometheus that does not run."""
-        text = storage.parent / "past.txt"
-        text.write_text("\n".join([*self.lines, "# EOF", ""]))
         tool = str(Path(program("prometheus")).with_name("promtool"))
         storage.mkdir()
-        subprocess.run(
-            [tool, "tsdb", "create-blocks-from", "openmetrics", str(text), str(storage)],
-            check=True,
-            capture_output=True,
-            timeout=300,
-        )
+        for long, lines in self.lines.items():  # it reads the whole text again for every two hours it covers
+            text = storage.parent / f"past-{'long' if long else 'short'}.txt"
+            text.write_text("\n".join([*lines, "# EOF", ""]))
+            command = [tool, "tsdb", "create-blocks-from", "openmetrics", str(text), str(storage)]
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
 
     def _times(self, age: float, step: int) -> Iterator[int]:
         at = self.now - age

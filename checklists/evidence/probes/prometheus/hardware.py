@@ -473,5 +473,5 @@ def _gpu_words(text: str) -> set[str]:
 def no_pods() -> Observation:
     return {
         "error": "no_pods",
-        "why": "The endpoint's series carry no pod, so nothing of Kubernetes can be joined to them.",
+        "why": "The endpoint's series in Prometheus carry no pod, so nothing of Kubernetes can be joined to them.",
     }
