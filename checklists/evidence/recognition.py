@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from checklists.evidence.probes.base import Answer
 
 FIRST = "/v1/models"
+SHARED = "/metrics"  # where the prefix of the names tells many stacks apart
 MAX_TEXT = 64 * 1024
 TELLING = 2.0  # weight of the signs from which on only one stack is followed
 NOT_THERE = (404, 405, 501)
@@ -111,18 +112,15 @@ def next_path(answers: Mapping[str, Seen]) -> str:
     weights = {key: _weigh(stack, answers) for key, stack in STACKS.items()}
     leader = max((key for key in STACKS if key != GENERIC), key=lambda key: weights[key].pro)
     if weights[leader].pro < TELLING:
-        following = [stack for key, stack in STACKS.items() if key != GENERIC]
-        return next((s.signs[0].path for s in following if s.signs[0].path not in answers), "") or _missing(
-            following, answers
-        )
+        own = [stack for key, stack in STACKS.items() if key != GENERIC]
+        in_turn = [stack.signs[0].path for stack in own]
+        in_turn += [sign.path for stack in own for sign in stack.signs if not sign.optional]
+        return next((path for path in (*in_turn, SHARED) if path not in answers), "")
     around = [stack for stack in STACKS.values() if leader in stack.wraps]
     wrapping = next((path for s in around if (path := s.signs[0].path) not in answers), "")
     behind = STACKS[leader].behind
-    return (
-        _missing([STACKS[leader]], answers)
-        or wrapping
-        or (behind.path if behind and behind.path not in answers else "")
-    )
+    own_sign = next((sign.path for sign in STACKS[leader].signs if sign.path not in answers), "")
+    return own_sign or wrapping or (behind.path if behind and behind.path not in answers else "")
 
 
 def recognise(answers: Mapping[str, Seen]) -> Recognition:
@@ -210,7 +208,3 @@ def _gateway(answers: Mapping[str, Seen]) -> str:
                 if re.fullmatch(pattern, value or ""):
                     return name
     return ""
-
-
-def _missing(stacks: list[Stack], answers: Mapping[str, Seen]) -> str:
-    return next((sign.path for stack in stacks for sign in stack.signs if sign.path not in answers), "")

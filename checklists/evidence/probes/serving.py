@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from checklists.evidence.probes.base import Answer, Claims, Observation, Visit, dict_of, list_of, text_of
 from checklists.evidence.probes.metrics_page import read_page
@@ -49,6 +50,9 @@ async def list_models(visit: Visit) -> Listed:
             _merge(listed, found)
             listed.where.append(path)
     listed.rows = [row for row in listed.rows if row.get("id")][:MAX_MODELS]
+    roots = {row["id"]: text_of(row.get("root")) for row in listed.rows}
+    for reading in listed.readings:
+        reading["root"] = roots.get(reading["model"], "")
     return listed
 
 
@@ -75,7 +79,7 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
             continue
         for model in models if _each(fact) else [{}]:
             name = text_of(model.get("id"))
-            paths = tuple(path.replace("{model}", name) for path in fact.paths)
+            paths = tuple(path.replace("{model}", quote(name, safe="")) for path in fact.paths)
             payload = {key: value.replace("{model}", name) for key, value in fact.payload.items()}
             path, answer = await _first(visit, paths, fact.method, payload)
             heard = heard or answer.ok
@@ -161,18 +165,22 @@ def _merge(listed: Listed, found: list[Row]) -> None:
     known = {row["id"]: row for row in listed.rows if row.get("id")}
     for row in found:
         if not row.get("id"):
-            if len(listed.rows) > 1 or len(found) > 1:
-                continue  # it is not known which model this is about
-            row["id"] = text_of(listed.rows[0].get("id")) if listed.rows else text_of(row.get("root"))
+            # About the server's one model: what is derived from it beside it (an adapter) names its parent.
+            bases = [one for one in listed.rows if not one.get("parent")]
+            if len(bases) > 1 or len(found) > 1:
+                continue
+            row["id"] = text_of(bases[0].get("id")) if bases else text_of(row.get("root"))
         name = row["id"]
         if name not in known:
             known[name] = {"id": name}
             listed.rows.append(known[name])
         sources = row.pop("from", {})
-        known[name] |= {key: value for key, value in row.items() if key in NAMES and not known[name].get(key)}
-        root = text_of(known[name].get("root"))
+        mine = known[name]
+        if row.get("root") and same_name(text_of(mine.get("root")), name):
+            mine["root"] = ""  # it only repeated the name
+        mine |= {key: value for key, value in row.items() if key in NAMES and not mine.get(key)}
         listed.readings += [
-            {"means": key, "value": value, "where": sources.get(key, ""), "model": name, "root": root}
+            {"means": key, "value": value, "where": sources.get(key, ""), "model": name}
             for key, value in row.items()
             if key not in ("id", "root", "owned_by")
         ]

@@ -34,6 +34,7 @@ RULE_LISTED = "everything that is served stands in the claimed list"
 RULE_EQUAL = "served = claimed"
 # What a GPU's name says beside its type: who made it, how it is mounted, how much memory it has.
 _BESIDE_TYPE = re.compile(r"nvidia|amd|intel|geforce|tesla|instinct|radeon|\d+ ?gi?b|sxm\d*|pcie|nvl|hbm\d?e?|oam|gpu")
+_TYPE = re.compile(r"[a-z]+\d+\w*|\d{3,}\w*")
 _MEMORY = re.compile(r"(\d+) ?gi?b")
 
 
@@ -187,7 +188,7 @@ def same_gpu(claimed: str, served: str) -> bool | None:
     memory = [match[1] for text in (one, other) if (match := _MEMORY.search(text))]
     if len(memory) == 2 and memory[0] != memory[1]:
         return False
-    types = [set(re.findall(r"[a-z]*\d+\w*", _BESIDE_TYPE.sub(" ", text))) for text in (one, other)]
+    types = [set(_TYPE.findall(_BESIDE_TYPE.sub(" ", text))) for text in (one, other)]
     if not types[0] or not types[1]:
         return None
     return bool(types[0] & types[1])

@@ -17,7 +17,7 @@ STACK = Stack(
     ),
     facts=(
         Fact("version", STATS, "system/comfyui_version"),
-        Fact("gpu_name", STATS, "devices/*/name", match=r"(?:cuda:\d+ )?([^:]+?)(?: :.*)?"),
+        Fact("gpu_name", STATS, "devices/*/name", match=r"^(?:cuda:\d+ )?([^:]+?)(?: :|$)"),
         Fact("gpus", STATS, "devices", count=True),
     ),
     main=(Route("/prompt"), Route("/queue")),

@@ -40,6 +40,7 @@ STACK = Stack(
             "nv_inference_compute_infer_duration_us": "inference_seconds",
         },
         factor=1e-6,
+        counter=True,
     )
     | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", 1e-3)},
 )

@@ -9,7 +9,7 @@ STACK = Stack(
     signs=(
         Sign("/api/version", at="version"),
         Sign("/api/tags", at="models/*/digest", weight=2, optional=True),
-        Sign("/", text="Ollama is running"),
+        Sign("/", text="Ollama is running", optional=True),
         Sign("/v1/models", at="data/*/owned_by", value="library", weight=2, optional=True),
     ),
     health=("/api/version", "/"),

@@ -9,7 +9,7 @@ STACK = Stack(
         Sign("/-/healthz", text="success"),
         Sign("/-/routes", at="*", weight=2),
         Sign("/v1/models", at="data/*/owned_by", value="organization-owner", weight=1, optional=True),
-        Sign("/metrics", text=r"(?m)^ray_(vllm|serve)_", optional=True),
+        Sign("/metrics", text=r"(?m)^ray_(vllm|serve)[_:]", optional=True),
     ),
     wraps=("vllm", "sglang"),
     health=("/-/healthz",),
@@ -20,7 +20,7 @@ STACK = Stack(
         ),
     ),
     beside=(Route("/-/routes"), Route("/metrics")),
-    prefixes=("ray_vllm_", "ray_serve_"),
+    prefixes=("ray_vllm_", "ray_vllm:", "ray_serve_"),
     metrics={f"ray_vllm_{name}": meaning for name, meaning in NAMES.items()}
     | {f"ray_vllm:{name}": meaning for name, meaning in NAMES.items()}
     | metrics(

@@ -14,13 +14,15 @@ MAX_PLACES = 500
 class Meaning:
     """What a series tells: ``key`` ends in its unit, ``factor`` brings its numbers there, ``labels`` narrow it down.
 
-    ``versions``: where the name was read, if not in all of the stack's ``read_from``.
+    ``versions``: where the name was read, if not in all of the stack's ``read_from``. ``counter``: a sum of seconds, of
+    which only a mean can be told; the other series of seconds are histograms.
     """
 
     key: str
     factor: float = 1.0
     labels: Mapping[str, str] = field(default_factory=dict)
     versions: str = ""
+    counter: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,11 @@ class Stack:
         """The route that lists its models."""
         return self.listings[0].paths[0] if self.listings else "/v1/models"
 
+    def exports(self, *meanings: str, histogram: bool = False) -> bool:
+        """Whether its metrics page carries one of these meanings, as a histogram if that is asked for."""
+        found = [meaning for meaning in self.metrics.values() if meaning.key in meanings]
+        return bool(self.metrics_paths) and any(not (histogram and meaning.counter) for meaning in found)
+
     def tells(self, means: str) -> str | None:
         """Empty if the stack says this of itself, words on when if only sometimes, ``None`` if never."""
         found = [fact.only for fact in self.facts if fact.means == means]
@@ -152,10 +159,10 @@ class Stack:
 
 
 def metrics(
-    names: Mapping[str, str], *, prefix: str = "", factor: float = 1.0, versions: str = ""
+    names: Mapping[str, str], *, prefix: str = "", factor: float = 1.0, versions: str = "", counter: bool = False
 ) -> dict[str, Meaning]:
     """A part of a table of metrics: name without ``prefix`` → meaning."""
-    return {prefix + name: Meaning(key, factor, versions=versions) for name, key in names.items()}
+    return {prefix + name: Meaning(key, factor, versions=versions, counter=counter) for name, key in names.items()}
 
 
 def places(data: Any, at: str) -> list[Any]:

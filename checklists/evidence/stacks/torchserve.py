@@ -27,6 +27,7 @@ STACK = Stack(
     metrics=metrics(
         {"ts_inference_latency_microseconds": "end_to_end_seconds", "ts_queue_latency_microseconds": "queue_seconds"},
         factor=1e-6,
+        counter=True,
     )
     | metrics({"ts_inference_requests_total": "requests_total"})
     | metrics({"Requests2XX_total": "requests_success_total", "GPUUtilization": "gpu_utilisation_percent"})
