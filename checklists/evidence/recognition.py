@@ -27,6 +27,7 @@ FIRST = "/v1/models"
 SHARED = "/metrics"  # where the prefix of the names tells many stacks apart
 MAX_TEXT = 64 * 1024
 TELLING = 2.0  # weight of the signs from which on only one stack is followed
+BLANKS = 5  # good answers without any sign, after which no more are asked for
 NOT_THERE = (404, 405, 501)
 
 
@@ -112,6 +113,8 @@ def next_path(answers: Mapping[str, Seen]) -> str:
     weights = {key: _weigh(stack, answers) for key, stack in STACKS.items()}
     leader = max((key for key in STACKS if key != GENERIC), key=lambda key: weights[key].pro)
     if weights[leader].pro < TELLING:
+        if sum(one.good and not _telling(path, one) for path, one in answers.items()) >= BLANKS:
+            return ""  # it answers whatever is asked, and says nothing
         own = [stack for key, stack in STACKS.items() if key != GENERIC]
         in_turn = [stack.signs[0].path for stack in own]
         in_turn += [sign.path for stack in own for sign in stack.signs if not sign.optional]
@@ -176,6 +179,10 @@ def _shows(sign: Sign, answer: Seen) -> bool:
     if not sign.value:
         return bool(found)
     return any(isinstance(value, str) and re.fullmatch(sign.value, value) for value in found)
+
+
+def _telling(path: str, answer: Seen) -> bool:
+    return any(sign.path == path and _shows(sign, answer) for stack in STACKS.values() for sign in stack.signs)
 
 
 def _wraps_a_sign(key: str, weights: Mapping[str, _Weight]) -> bool:

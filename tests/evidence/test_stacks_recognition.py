@@ -141,6 +141,7 @@ def test_a_page_that_answers_everything_with_html_is_no_stack() -> None:
         answers[path] = Seen(200, "<html><body>Welcome</body></html>")
     found = recognise(answers)
     assert (found.stack, found.sure, found.signs) == ("openai", 0.0, ())
+    assert len(answers) == 5
 
 
 def test_nobody_there_is_asked_once() -> None:
