@@ -32,7 +32,7 @@ class Topic(Protocol):
 class TopicCoverage:
     """``probes``: keys of those that can verify and contradict the item here; without any, ``why`` is one sentence.
 
-    ``prometheus``, ``generation``: whether giving that, which is not given now, would settle it.
+    ``prometheus``, ``generation``: whether giving that alone, which is not given now, would settle it.
     """
 
     item: str
@@ -75,15 +75,16 @@ def _topic(topic: Topic, stack: Stack, given: Mapping[str, bool]) -> TopicCovera
     settling = tuple(probe.key for probe in able if not missing[probe.key])
     if settling:
         return TopicCoverage(topic.key, topic.mode, settling)
-    wanted = min(missing.values(), key=len, default=[])
-    if wanted:
+    if missing:
+        alone = {needs[0] for needs in missing.values() if len(needs) == 1}
+        wanted = " or ".join(_WORDS[need] for need in _WORDS if need in alone) or " and ".join(_WORDS.values())
         return TopicCoverage(
             topic.key,
             topic.mode,
             (),
-            f"It takes {' and '.join(_WORDS[need] for need in wanted)}.",
-            prometheus="prometheus" in wanted,
-            generation="generation" in wanted,
+            f"It takes {wanted}.",
+            prometheus="prometheus" in alone,
+            generation="generation" in alone,
         )
     said = [why for probe in speaking if (why := probe.settles(topic.key, stack))]
     return TopicCoverage(topic.key, topic.mode, (), said[0] if said else "No probe reads this yet.")
