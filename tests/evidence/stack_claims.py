@@ -71,6 +71,7 @@ IDENTITY: list[Row] = [
         claim("tickets") | {"artifact_digest": "sha256:" + "0" * 64},
     ),
     ("llamacpp-b6900", "model.identity", NAME, [claim("tiny-Q8_0"), claim("tiny-Q8_0.gguf")], OTHER),
+    ("llamacpp-b4500", "model.identity", NAME, claim("tiny-Q4_K_M"), OTHER),
     ("llamacpp_python-0.3", "model.identity", NAME, claim("tiny-q4_0.gguf"), claim("tiny-q8_0.gguf")),
     ("litellm-1.80", "model.identity", NAME, claim(MODEL), OTHER),
     ("rayserve-2.50", "model.identity", NAME, claim("moonshotai/Kimi-K2-Instruct-0905"), OTHER),
@@ -96,6 +97,7 @@ LIMITS: list[Row] = [
     ("nim-1.8-hf", "model.limits", LIMIT, tokens(131072), tokens(200000)),
     ("ollama-0.13", "model.limits", LIMIT, tokens(8192), tokens(131072)),
     ("llamacpp-b6900", "model.limits", LIMIT, tokens(256), tokens(512)),
+    ("llamacpp-b4500", "model.limits", LIMIT, tokens(2048), tokens(4096)),
     ("litellm-1.80", "model.limits", LIMIT, tokens(8192), tokens(8193), {NAME: claim("house-chat")}),
     ("litellm-1.80", "model.limits", LIMIT, tokens(4096), tokens(8192), {NAME: claim("Qwen/Qwen3-4B")}),
     ("rayserve-2.50", "model.limits", LIMIT, tokens(32768), tokens(131072)),
@@ -163,8 +165,59 @@ ARGUMENTS: list[Row] = [
     ("comfyui-0.3", "serving.arguments", SPLIT, {"gpus": 1}, {"gpus": 2}),
 ]
 
-ROWS: list[Row] = [*IDENTITY, *LIMITS, *ARGUMENTS]
-COMPLETE = {"model.identity", "model.limits", "serving.arguments"}
+BREAKDOWN, CACHE, LATENCY = "observability.latency-breakdown", "observability.cache", "performance.latency-targets"
+
+
+def phases(*names: str) -> Claims:
+    return {"phases": list(names)}
+
+
+def goal(phase: str, p95_ms: float) -> Claims:
+    return {"phase": phase, "p95_ms": p95_ms}
+
+
+def named(*names: str) -> Claims:
+    return {"metric_names": ", ".join(names)}
+
+
+PAGES: list[Row] = [
+    (
+        "vllm-0.11",
+        "metrics.present",
+        BREAKDOWN,
+        phases("queue", "prefill", "first_token", "decode", "per_output_token", "inference", "end_to_end"),
+        [],  # V1 exports them all; V0 below does not
+    ),
+    ("vllm-0.6", "metrics.present", BREAKDOWN, phases("first_token", "per_output_token"), phases("prefill")),
+    ("sglang-0.5", "metrics.present", BREAKDOWN, phases("queue", "prefill", "first_token"), phases("decode")),
+    ("tgi-3.3", "metrics.present", BREAKDOWN, phases("queue", "inference"), phases("first_token")),
+    ("tei-1.9", "metrics.present", BREAKDOWN, phases("queue", "inference"), phases("prefill")),
+    ("triton-2.60", "metrics.present", BREAKDOWN, phases("first_token"), phases("decode")),
+    ("nim-1.8", "metrics.present", BREAKDOWN, phases("first_token", "per_output_token"), phases("prefill")),
+    ("litellm-1.80", "metrics.present", BREAKDOWN, phases("first_token", "inference"), phases("decode")),
+    ("rayserve-2.50", "metrics.present", BREAKDOWN, phases("first_token", "end_to_end"), phases("decode")),
+    ("openai-otel", "metrics.present", BREAKDOWN, phases("first_token", "request"), phases("queue")),
+    ("vllm-0.11", "metrics.present", CACHE, named("vllm:kv_cache_usage_perc"), named("vllm:gpu_cache_usage_perc")),
+    ("vllm-0.6", "metrics.present", CACHE, named("vllm:gpu_cache_usage_perc"), named("vllm:kv_cache_usage_perc")),
+    ("sglang-0.5", "metrics.present", CACHE, named("sglang:cache_hit_rate"), named("sglang:cached_tokens_total")),
+    ("triton-2.60", "metrics.present", CACHE, named("nv_cache_num_hits_per_model"), named("nv_cache_hit_ratio")),
+    ("nim-1.8", "metrics.present", CACHE, named("gpu_cache_usage_perc"), named("vllm:gpu_cache_usage_perc")),
+    ("rayserve-2.50", "metrics.present", CACHE, named("ray_vllm_gpu_cache_usage_perc"), named("ray_vllm_cache")),
+    ("llamacpp-b4500", "metrics.present", CACHE, named("llamacpp:kv_cache_usage_ratio"), named("llamacpp:kv_hits")),
+    ("vllm-0.11", "metrics.latency", LATENCY, goal("first_token", 500), goal("first_token", 250)),
+    ("vllm-0.6", "metrics.latency", LATENCY, {"phase": "first_token", "p50_ms": 750}, goal("first_token", 1000)),
+    ("sglang-0.5", "metrics.latency", LATENCY, goal("first_token", 400), goal("first_token", 200)),
+    ("tgi-3.3", "metrics.latency", LATENCY, goal("end_to_end", 1000), goal("end_to_end", 500)),
+    ("tei-1.9", "metrics.latency", LATENCY, goal("end_to_end", 20), goal("end_to_end", 10)),
+    ("triton-2.60", "metrics.latency", LATENCY, goal("first_token", 500), goal("first_token", 100)),
+    ("nim-1.8", "metrics.latency", LATENCY, goal("first_token", 500), goal("first_token", 250)),
+    ("litellm-1.80", "metrics.latency", LATENCY, goal("end_to_end", 1000), goal("end_to_end", 500)),
+    ("rayserve-2.50", "metrics.latency", LATENCY, goal("first_token", 500), goal("first_token", 100)),
+    ("openai-otel", "metrics.latency", LATENCY, goal("first_token", 250), goal("first_token", 100)),
+]
+
+ROWS: list[Row] = [*IDENTITY, *LIMITS, *ARGUMENTS, *PAGES]
+COMPLETE = {"model.identity", "model.limits", "serving.arguments", "metrics.present", "metrics.latency"}
 
 # (recording, probe, item, claims, what the reason says)
 UNDECIDED: list[Row] = [
@@ -182,4 +235,7 @@ UNDECIDED: list[Row] = [
     ("comfyui-0.3", "serving.arguments", PRECISION, {"precisions": ["fp16"]}, "says nothing of the claim"),
     ("comfyui-0.3", "serving.arguments", PRECISION, {"gpu_types": "the big one"}, "says nothing of the claim"),
     ("sglang-0.5", "serving.arguments", QUANTISATION, {}, "Nothing is claimed"),
+    ("triton-2.60", "metrics.present", BREAKDOWN, phases("queue"), "has no samples yet"),  # a counter, no histogram
+    ("llamacpp-b6900", "metrics.latency", LATENCY, goal("first_token", 100), "no histogram"),
+    ("torchserve-0.12", "metrics.latency", LATENCY, goal("end_to_end", 100), "no histogram"),
 ]

@@ -44,9 +44,9 @@ STACK = Stack(
             "tokens_predicted_seconds_total": "generation_seconds_total",
             "requests_processing": "requests_running",
             "requests_deferred": "requests_waiting",
-            "kv_cache_usage_ratio": "cache_usage",
             "n_busy_slots_per_decode": "batch_size",
         },
         prefix="llamacpp:",
-    ),
+    )
+    | metrics({"kv_cache_usage_ratio": "cache_usage"}, prefix="llamacpp:", versions="builds of early 2025 and before"),
 )
