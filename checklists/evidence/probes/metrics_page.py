@@ -127,6 +127,19 @@ class MetricsPresent(Probe):
             return _gpu(claims, observation)
         return _counter(claims, observation)
 
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if not stack.metrics_paths:
+            return f"{stack.label} exports no metrics over HTTP."
+        if item_key == "observability.latency-breakdown" and not stack.exports(*PHASES.values(), histogram=True):
+            return f"{stack.label} exports no latency by phase."
+        if item_key == "observability.cache" and not stack.exports(*CACHE_MEANINGS):
+            return f"{stack.label} exports nothing about a cache."
+        if item_key == "observability.throughput":
+            return "Whether a counter counts shows only when a request moves it."
+        if item_key == "observability.gpu":
+            return "GPU series usually come from an exporter of their own, so their absence here proves nothing."
+        return super().settles(item_key, stack)
+
 
 def _where(observation: Observation) -> str:
     label = STACKS[key].label if (key := text_of(observation.get("stack"))) in STACKS else "no known stack"
@@ -266,6 +279,13 @@ class MetricsLatency(Probe):
     items = ("performance.latency-targets",)
     sends = "One GET to the metrics page."
     ttl = timedelta(days=1)
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if not stack.metrics_paths:
+            return f"{stack.label} exports no metrics over HTTP."
+        if not stack.exports(*PHASES.values(), histogram=True):
+            return f"{stack.label} exports no histogram of latency."
+        return super().settles(item_key, stack)
 
     async def observe(self, visit: Visit) -> Observation:
         page, where, fault = await read_page(visit)
