@@ -426,6 +426,17 @@ def test_every_probe_is_tried_with_every_verdict() -> None:
     assert all({verdict for _, _, verdict, _ in cases} == {V, C, I} for cases in CASES.values())
 
 
+def test_the_histogram_a_verdict_rests_on_is_shown_with_its_goals() -> None:
+    claims, seen, _, _ = LATENCY[0]
+    picture = judged("prometheus.latency", {**claims, "p50_ms": 300}, seen).histogram
+    assert picture is not None
+    assert picture["goals"] == [{"label": "p50", "value": 300.0}, {"label": "p95", "value": 500.0}]
+    assert (picture["bounds"], picture["unit"]) == ([100.0, 250.0, 500.0, 1000.0, 2500.0], "ms")
+    for key, cases in (("prometheus.timeouts", TIMEOUTS), ("prometheus.batch-range", BATCHES)):
+        claims, seen, _, _ = cases[0]
+        assert judged(key, claims, seen).histogram
+
+
 # Claims of other items that a judgement rests on
 
 DAY = date(2026, 11, 10)
@@ -506,6 +517,7 @@ def test_no_claim_and_no_observation_makes_a_judgement_fail(data: st.DataObject)
     assert judgement.verdict in (V, C, I)
     assert judgement.reason
     json.dumps([judgement.claimed, judgement.observed, judgement.reason, judgement.samples], allow_nan=False)
+    json.dumps(judgement.histogram, allow_nan=False)
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1e-3, 1e6), st.integers(0, 50), st.floats(0, 1))
@@ -588,6 +600,8 @@ def test_with_vllm_everything_can_be_settled() -> None:
         ("comfyui", "prometheus.queue", "autoscaling.batch-queue"),
         ("litellm", "prometheus.backpressure", "reliability.backpressure"),
         ("tgi", "prometheus.present", "observability.cache"),
+        ("kserve", "prometheus.timeouts", "reliability.timeouts"),
+        ("ollama", "prometheus.errors", "observability.errors"),
     ],
 )
 def test_what_a_stack_does_not_export_cannot_be_settled_there(stack: str, key: str, item: str) -> None:

@@ -356,6 +356,7 @@ def _against_bounds(
         reason[0].upper() + reason[1:],
         rule="bucket ends ≤ goal: verified; begins ≥ goal: contradicted",
         samples=count,
+        histogram=histogram.scaled(1000).picture({label: goal for _, label, goal in goals}, "ms"),
     )
 
 

@@ -255,12 +255,18 @@ def where_of(observation: Observation) -> str:
     return text_of(observation.get("where"))
 
 
+def _either(meanings: tuple[str, ...]) -> str:
+    return " or ".join(dict.fromkeys(WORDS.get(key, key.replace("_", " ")) for key in meanings))
+
+
 class PrometheusProbe(Probe):
-    """A probe of the endpoint's series. ``needs``: groups of meanings; the stack must export one of each group."""
+    """A probe of the endpoint's series. ``needs``: groups of meanings; the stack must export one of each group, and one
+    of ``histograms`` as a histogram."""
 
     reads: ClassVar[tuple[str, ...]] = ("prometheus",)
     sends: ClassVar[str] = "A few reading queries to the Prometheus server; nothing to the endpoint."
     needs: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    histograms: ClassVar[tuple[str, ...]] = ()
 
     async def observe(self, visit: Visit) -> Observation:
         scope, head = await scope_of(visit)
@@ -291,9 +297,9 @@ class PrometheusProbe(Probe):
     def settles(self, item_key: str, stack: Stack) -> str:
         if why := super().settles(item_key, stack):
             return why
-        exported = {meaning.key for meaning in stack.metrics.values()}
         for group in self.needs:
-            if not exported.intersection(group):
-                what = " or ".join(dict.fromkeys(WORDS.get(key, key.replace("_", " ")) for key in group))
-                return f"{stack.label} exports no metric of {what}."
+            if not stack.exports(*group):
+                return f"{stack.label} exports no metric of {_either(group)}."
+        if self.histograms and not stack.exports(*self.histograms, histogram=True):
+            return f"{stack.label} exports no histogram of {_either(self.histograms)}."
         return ""

@@ -193,6 +193,7 @@ class BatchRange(PrometheusProbe):
             observed = f"{short(peak)} at most"
         source = f"{name} of one replica {WEEK}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": claimed, "observed": observed, "unit": unit, "samples": samples}
+        words["histogram"] = histogram.picture({"smallest": least, "largest": most}, unit) if histogram else None
         words["rule"] = "the largest batch lies within the claimed range: verified; above it: contradicted"
         if low > most or (low == most and high > most):
             return Judgement(

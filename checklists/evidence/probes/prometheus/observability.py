@@ -70,14 +70,6 @@ class KeptInPrometheus(MetricsPresent):
         names = sorted(scope.names)[:MAX_NAMES]
         return {**head, "meanings": meanings, "names": names, "queries": scope.prometheus.queries[:20]}
 
-    def settles(self, item_key: str, stack: Stack) -> str:
-        if why := super().settles(item_key, stack):
-            return why
-        wanted = CACHE_MEANINGS if item_key == "observability.cache" else tuple(PHASES.values())
-        if any(meaning.key in wanted for meaning in stack.metrics.values()):
-            return ""
-        return f"{stack.label} exports no metric of {'its cache' if wanted is CACHE_MEANINGS else 'a phase'}."
-
 
 class GpuVisible(PrometheusProbe):
     """GPU series of where the endpoint runs, now; else whether the GPU exporter is down."""
@@ -208,6 +200,9 @@ class ErrorsVisible(PrometheusProbe):
     key = "prometheus.errors"
     title = "Errors told apart"
     items = ("observability.errors",)
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        return super().settles(item_key, stack) or ("" if stack.metrics else f"{stack.label} exports no metrics.")
 
     async def read(self, scope: Scope, target: Target) -> Observation:
         seen, fault = await failures(scope)

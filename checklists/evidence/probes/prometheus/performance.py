@@ -35,7 +35,7 @@ from checklists.evidence.probes.prometheus.load import (
     summaries,
     value_of,
 )
-from checklists.evidence.stacks import PHASES, Stack
+from checklists.evidence.stacks import PHASES
 from checklists.evidence.units import convert
 
 # What a claim counts, in the words of the checklist: the series, the unit per second it is read in, the claim's unit.
@@ -75,14 +75,6 @@ class LatencyOverWindow(MetricsLatency):
                     histograms[key] = histogram.scaled(meaning.factor).as_json()
                     break
         return {**head, "histograms": histograms, "queries": scope.prometheus.queries[:20]}
-
-    def settles(self, item_key: str, stack: Stack) -> str:
-        if why := super().settles(item_key, stack):
-            return why
-        claimable = {PHASES[phase] for phase in ("first_token", "per_output_token", "end_to_end")}
-        if claimable.intersection(meaning.key for meaning in stack.metrics.values()):
-            return ""
-        return f"{stack.label} exports no histogram of its latency."
 
 
 class Throughput(PrometheusProbe):

@@ -104,7 +104,7 @@ class Timeouts(PrometheusProbe):
     key = "prometheus.timeouts"
     title = "Longest answers and time-outs"
     items = ("reliability.timeouts",)
-    needs = (("end_to_end_seconds",),)
+    histograms = ("end_to_end_seconds",)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
         seen: Observation = {"histogram": None}
@@ -142,6 +142,7 @@ class Timeouts(PrometheusProbe):
         observed = f"longest between {short(longest.lower)} s and {ends}"
         source = f"{count} samples of {histogram.name} {WEEK}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": observed, "samples": count}
+        words["histogram"] = histogram.picture({"server": server, **dict(outer)}, "s")
         words["rule"] = (
             "an answer longer than the server's time-out, or usual answers longer than the gateway's or client's: "
             "contradicted; none longer, and some cut off (408, 504): verified"

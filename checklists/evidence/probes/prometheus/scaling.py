@@ -127,7 +127,7 @@ class WarmUp(PrometheusProbe):
     key = "prometheus.warmup"
     title = "Latency after a start"
     items = ("autoscaling.warmup",)
-    needs = (("first_token_seconds", "end_to_end_seconds"),)
+    histograms = ("first_token_seconds", "end_to_end_seconds")
 
     async def read(self, scope: Scope, target: Target) -> Observation:
         found, fault = await restarts(scope)
