@@ -18,6 +18,7 @@ from checklists.evidence.probes.base import (
     joined,
     text_of,
 )
+from checklists.evidence.stacks import Stack
 
 STRANGER = "https://preflight-probe.invalid"
 # What is wrong with the server's certificate; an unknown issuer may just be a private one that we do not know.
@@ -138,3 +139,6 @@ class TlsAndHeaders(Probe):
             claimed=claimed,
             observed=seen,
         )
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        return "TLS alone does not show who may call: it can contradict, and never verify."

@@ -1,0 +1,22 @@
+from checklists.evidence.stacks.table import Fact, Route, Sign, Stack, openai_listing
+
+STACK = Stack(
+    "speaches",
+    "Speaches",
+    "speaches 0.8",
+    signs=(
+        Sign("/openapi.json", at="info/title", value="Speaches"),
+        Sign("/v1/models", at="data/*/task", weight=2),
+    ),
+    health=("/health",),
+    listings=(openai_listing(),),
+    facts=(Fact("version", ("/openapi.json",), "info/version"),),
+    main=(
+        Route("/v1/models"),
+        Route("/v1/audio/transcriptions", "POST"),
+        Route("/v1/audio/speech", "POST"),
+        Route("/v1/chat/completions", "POST"),
+    ),
+    beside=(Route("/api/ps"),),
+    metrics_paths=(),
+)
