@@ -89,7 +89,7 @@ class TlsAndHeaders(Probe):
             if item_key is not None and text_of(claims.get("scheme")) != "oidc":
                 # A browser adds cookies by itself, and never a key that a client has to send.
                 return inconclusive(
-                    f"{reason} That is a fault of the endpoint, and does not touch a key that no browser sends by itself.",
+                    f"{reason} That is a fault of the endpoint; a key that no browser sends by itself is not touched.",
                     claimed=claimed,
                     observed="any origin with credentials",
                 )
