@@ -71,7 +71,8 @@ class Recognition:
             return "Nothing gave the serving stack away."
         text = f"{STACKS[self.stack].label}, {self.sure:.0%} sure"
         if self.behind:
-            text += f", with {STACKS[self.behind].label} behind it"
+            behind = "an OpenAI-compatible server" if self.behind == GENERIC else STACKS[self.behind].label
+            text += f", with {behind} behind it"
         if self.gateway:
             text += f", reached through {self.gateway}"
         return f"{text}."
@@ -133,7 +134,7 @@ def recognise(answers: Mapping[str, Seen]) -> Recognition:
     likely = [key for key in ranked if key != GENERIC and weights[key].pro > weights[key].con]
     best = max(likely, key=lambda key: _wraps_a_sign(key, weights), default=GENERIC)
     shares = {key: _share(key, weights) for key in STACKS}
-    second = max((key for key in ranked if key != best), key=lambda key: shares[key])
+    second = max((key for key in ranked if key not in (best, GENERIC)), key=lambda key: shares[key])
     return Recognition(
         best,
         round(shares[best], 2),
@@ -160,29 +161,32 @@ def _weigh(stack: Stack, answers: Mapping[str, Seen]) -> _Weight:
         answer = answers.get(sign.path)
         if answer is None:
             continue
-        if answer.good and _shows(sign, answer):
+        if answer.good and (shown := _shown(sign, answer)) is not None:
             weight.pro += sign.weight
-            weight.signs.append(sign.words)
+            weight.signs.append(f"{sign.words}{f' = {shown}' if shown else ''}")
         elif answer.clear and not sign.optional:
             weight.con += sign.weight
-            weight.missing.append(f"not so: {sign.words}")
+            weight.missing.append(f"not so: {sign.words}{f' = {sign.value}' if sign.value else ''}")
     return weight
 
 
-def _shows(sign: Sign, answer: Seen) -> bool:
+def _shown(sign: Sign, answer: Seen) -> str | None:
+    """What the sign's pattern met, empty for a sign without one; ``None`` if the answer does not show the sign."""
     if sign.header:
-        value = answer.headers.get(sign.header)
-        return value is not None and (not sign.value or re.fullmatch(sign.value, value) is not None)
-    if sign.text:
-        return re.search(sign.text, answer.text) is not None
-    found = places(answer.data, sign.at)
+        found: list[Any] = [answer.headers[sign.header]] if sign.header in answer.headers else []
+    elif sign.text:
+        return "" if re.search(sign.text, answer.text) else None
+    else:
+        found = places(answer.data, sign.at)
     if not sign.value:
-        return bool(found)
-    return any(isinstance(value, str) and re.fullmatch(sign.value, value) for value in found)
+        return "" if found else None
+    return next((one[:80] for one in found if isinstance(one, str) and re.fullmatch(sign.value, one)), None)
 
 
 def _telling(path: str, answer: Seen) -> bool:
-    return any(sign.path == path and _shows(sign, answer) for stack in STACKS.values() for sign in stack.signs)
+    return any(
+        sign.path == path and _shown(sign, answer) is not None for stack in STACKS.values() for sign in stack.signs
+    )
 
 
 def _wraps_a_sign(key: str, weights: Mapping[str, _Weight]) -> bool:

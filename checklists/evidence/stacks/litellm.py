@@ -1,4 +1,4 @@
-from checklists.evidence.stacks.table import Behind, Field, Listing, Route, Sign, Stack, metrics, openai_listing
+from checklists.evidence.stacks.table import Behind, Fact, Field, Listing, Route, Sign, Stack, metrics, openai_listing
 
 INFO = "/v1/model/info"
 
@@ -43,6 +43,7 @@ STACK = Stack(
             },
         ),
     ),
+    facts=(Fact("version", ("/health/readiness",), "litellm_version"),),
     beside=(Route(INFO), Route("/v1/embeddings", "POST"), Route("/metrics/")),
     metrics_paths=("/metrics/", "/metrics"),
     prefixes=("litellm_",),

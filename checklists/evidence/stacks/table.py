@@ -51,11 +51,12 @@ class Sign:
 
     @property
     def words(self) -> str:
+        """Where it stands and what it is, without the value."""
         if self.header:
             return f"{self.path} answers with the header {self.header}"
         if self.text:
             return f"{self.path} holds the text {self.text.replace('(?m)^', '')}"
-        return f"{self.path} has {self.at}" + (f" = {self.value}" if self.value else "")
+        return f"{self.path} has {self.at}"
 
 
 @dataclass(frozen=True)
