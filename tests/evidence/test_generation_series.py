@@ -7,12 +7,33 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES
+from checklists.evidence.probes.generation import counters
 from checklists.evidence.probes.generation.streams import MAX_LINE, Stream
+from checklists.evidence.stacks import STACKS
 from tests.evidence.generating import MODELS, Generator, chunk, event, judge, look
 from tests.evidence.loopback import Request, routes
 
+OUTER = [
+    *("error", "why", "kind", "wanted", "requests", "stopped", "fresh", "where", "names", "known", "good", "bad"),
+    *("bad_status", "beside", "steady", "inputs", "outputs", "alone_ms", "queue", "seconds", "statuses", "sent"),
+    *("in_flight", "unanswered", "broken", "median_ms", "after_ok", "after", "limit_s", "status", "cases", "died"),
+    *("injection", "unit", "served", "beyond", "counted", "said", "alive", "truncates", "other", "version", "old"),
+    *("new", "rows", "guardrails", "prompts", "repeat", "reference", "others", "digest"),
+]
+INNER = [
+    *("status", "name", "labels", "by", "age_s", "served", "first_content_ms", "total_ms", "accepted", "refused"),
+    *("same", "why", "text", "kind", "structured", "fields", "type", "key", "how", "mean", "gap", "sea", "prompts"),
+    *("tokens", "logprobs", "prompt_tokens", "vector", "200", "503", "whole", "endpoint", "taken_at", "followed"),
+]
+CLAIMS = [
+    *("phase", "p50_ms", "p95_ms", "steps", "seconds", "metric_name", "classes", "inputs", "outputs", "on_overload"),
+    *("max_concurrency", "on_overflow", "max_queue", "date", "report_url", "server_seconds", "gateway_seconds"),
+    *("tried", "rules", "max_input", "unit", "compatible_with", "exceptions", "evaluation", "model_id"),
+]
 PROBE, LATENCY, WARMUP = "generation.small", "performance.latency-targets", "autoscaling.warmup"
 
 
@@ -244,6 +265,58 @@ def test_servers_without_a_harmless_request_are_left_alone(stack: str) -> None:
     observation, server = look(PROBE, routes({"/v1/models": MODELS}), stack=stack)
     assert observation["error"] == "not_tried"
     assert not any(line.startswith("POST") for line in server.asked())
+
+
+# Whatever is stored, whatever is claimed
+
+wild = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(INNER), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.dictionaries(st.sampled_from(OUTER), wild), st.dictionaries(st.sampled_from(CLAIMS), wild))
+def test_no_claim_and_no_observation_makes_a_judge_raise(observation: dict[str, Any], claims: dict[str, Any]) -> None:
+    for probe in PROBES.values():
+        if probe.generates:
+            for item in probe.speaks_to(observation):
+                judgement = probe.judge(item, claims, observation)
+                assert judgement.verdict in ("verified", "contradicted", "inconclusive")
+                assert judgement.reason
+
+
+@pytest.mark.parametrize(
+    "answer", [[], [1], "text", None, {"data": {}}, {"choices": [None]}, b"", b"{", b"[" * 5000, {"outputs": 7}]
+)
+@pytest.mark.parametrize("family", ["llm", "multimodal", "embedding", "diffusion", "audio", "vision"])
+def test_strange_answers_never_make_a_probe_raise(answer: Any, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "PAUSES", (0.0,))
+    claims = {
+        "max_input": 9,
+        "unit": "tokens",
+        "server_seconds": 1,
+        "evaluation": "x",
+        "inputs": ["text"],
+        "outputs": ["text"],
+    }
+    everything = {item: claims for probe in PROBES.values() for item in probe.items}
+    for probe in PROBES.values():
+        if probe.generates and not probe.bursts:
+            observation, _ = look(
+                probe.key, lambda request: request.reply(200, answer), family=family, model_hint="m", claims=everything
+            )
+            for item in probe.speaks_to(observation):
+                assert judge(probe.key, item, claims, observation).verdict != "verified", (probe.key, item)
+
+
+def test_what_a_stack_cannot_settle_is_said_in_a_sentence() -> None:
+    for probe in PROBES.values():
+        for item in probe.items if probe.generates else ():
+            assert probe.settles(item, STACKS["vllm"]) == ""
+            assert probe.settles(item, STACKS["comfyui"]).endswith(".")
+            assert probe.settles("operations.owner", STACKS["vllm"]).endswith(".")
 
 
 # Warm-up

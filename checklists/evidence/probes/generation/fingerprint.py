@@ -41,10 +41,16 @@ VECTOR = 64  # numbers of an embedding that are kept
 TEXT = 160  # characters of an answer that are kept
 
 # See the probe's docstring for how these were measured.
-NOISE_LOGPROB = 0.05  # nats, mean over the common tokens: below it is one server's own noise
 SAME_TEXT = 0.9  # share of the answers that must agree
 OTHER_TEXT = 0.5  # below it, they are those of another model
+LEAST_GAP, MOST_GAP = 0.003, 0.05  # nats: between them, three times the server's own noise is allowed
+OTHER_GAP = 0.5  # nats, from which on it is another model whatever the words
 SAME_COSINE, OTHER_COSINE = 0.999, 0.98
+
+
+def allowed_gap(noise: float) -> float:
+    """How far log probabilities may differ, given by how much a server differs from itself within one run (nats)."""
+    return min(MOST_GAP, max(LEAST_GAP, 3 * noise))
 
 
 @dataclass(frozen=True)
