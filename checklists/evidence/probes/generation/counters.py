@@ -34,7 +34,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation.requests import MAX_TOKENS, Tiny
 from checklists.evidence.probes.generation.sending import failed, forbidden, send, usual_request
 from checklists.evidence.probes.metrics_page import MAX_NAMES, page_stack, read_page
-from checklists.evidence.stacks import COUNTER_MEANINGS, Stack
+from checklists.evidence.stacks import COUNTER_MEANINGS, Meaning, Stack
 
 PAUSES = (0.0, 0.4, 1.0, 2.0, 4.0, 6.0)  # seconds between two looks: exporters publish with a delay
 MAX_SERIES = 60
@@ -150,15 +150,17 @@ async def _watch(
         steady = steady and _steady(before, page)
         stack = page_stack(visit, page)
         meanings = stack.metrics if stack else {}
-        known = [
-            name
-            for name, meaning in meanings.items()
-            if meaning.key in COUNTER_MEANINGS and page.value(name) is not None
-        ]
+        known = [name for key in COUNTER_MEANINGS for name in named(page, meanings, key)]
         moved = rises(before, page)
         if any(_error_like(row) if errors else row["name"] in known for row in moved):
             break
     return page, moved, known, steady
+
+
+def named(page: metrics.Page, meanings: Mapping[str, Meaning], key: str) -> list[str]:
+    """The names on a page that mean this; readers of the format add ``_total`` to a counter that lacks it."""
+    wanted = [name for name, meaning in meanings.items() if meaning.key == key]
+    return [found for name in wanted for found in (name, f"{name}_total") if page.value(found) is not None]
 
 
 def rises(before: metrics.Page, after: metrics.Page) -> list[Series]:

@@ -29,6 +29,7 @@ from checklists.evidence.probes.base import (
     plain,
     text_of,
 )
+from checklists.evidence.probes.generation.counters import named
 from checklists.evidence.probes.generation.requests import MAX_TOKENS, QUESTION, Tiny
 from checklists.evidence.probes.generation.sending import Sent, counted, failed, forbidden, send, usual_request
 from checklists.evidence.probes.metrics_page import page_stack, read_page
@@ -178,12 +179,10 @@ async def _freshness(visit: Visit) -> Observation:
     if page is None or started is None:
         return {}
     stack = page_stack(visit, page)
-    served = [
-        value
-        for name, meaning in (stack.metrics.items() if stack else ())
-        if meaning.key in ("requests_total", "requests_success_total", "generation_tokens_total")
-        and (value := page.value(name)) is not None
-    ]
+    meanings = stack.metrics if stack else {}
+    counts = ("requests_total", "requests_success_total", "generation_tokens_total")
+    names = [name for key in counts for name in named(page, meanings, key)]
+    served = [value for name in names if (value := page.value(name)) is not None]
     age = time.time() - started
     # Several processes on one page have several starts; their sum is no time at all.
     many = len(page.samples.get("process_start_time_seconds", ())) != 1
