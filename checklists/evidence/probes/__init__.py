@@ -1,8 +1,19 @@
-"""Every probe there is, in the order in which they run: the cheap ones first, the one that generates last."""
+"""Every probe there is, in the order in which they run: the cheap ones first, the rough ones last."""
 
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
-from checklists.evidence.probes.generation import SmallGeneration
+from checklists.evidence.probes.generation import (
+    Burst,
+    Compatibility,
+    CountersMove,
+    Fingerprint,
+    LatencySeries,
+    Modalities,
+    OddInputs,
+    OversizedInput,
+    SafetyBehaviour,
+    SlowRequest,
+)
 from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
@@ -27,6 +38,15 @@ PROBES: dict[str, Probe] = {
         MetricsPresent(),
         MetricsLatency(),
         *PROMETHEUS_PROBES,
-        SmallGeneration(),
+        LatencySeries(),  # before anything else warms the endpoint up
+        Fingerprint(),
+        CountersMove(),
+        Modalities(),
+        Compatibility(),
+        SafetyBehaviour(),
+        SlowRequest(),
+        OversizedInput(),
+        OddInputs(),
+        Burst(),
     )
 }
