@@ -72,7 +72,7 @@ class ProbeRun(models.Model):
 
 
 class Exchange(models.Model):
-    """A request of a run and the server's answer, trimmed and redacted: what a finding was read from. Kept for a while."""
+    """A request of a run and the server's answer, trimmed and redacted: what findings were read from. Kept a while."""
 
     run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="exchanges")
     endpoint_name = models.CharField(max_length=80, blank=True)

@@ -203,7 +203,7 @@ class CheckedStream(httpcore2.AsyncNetworkStream):
         if info == "is_readable":  # while idle: the other side has closed, or speaks out of turn
             return _has_input(self._plain.sock)
         if info == "ssl_object" and self._tls is not None:
-            return self._tls.extra(TLSAttribute.ssl_object)
+            return self._tls.extra(TLSAttribute.ssl_object)  # noqa: S610  # not Django's extra()
         if info == "server_addr":
             return self._plain.sock.getpeername()
         return None

@@ -35,8 +35,8 @@ FORBIDDEN_HEADERS = {
 MODEL_FIELDS = ("name", "team", "family", "tier", "description", "restricted")
 RELEASE_FIELDS = ("revision", "artifact_digest", "environment", "launch_date")
 URL_FIELDS = ("url", "metrics_url", "prometheus_url", "alertmanager_url")
-ENDPOINT_FIELDS = ("name", "url", "stack", *URL_FIELDS[1:], "labels", "headers")
-ENDPOINT_FIELDS += ("may_generate", "may_burst", "series_length")
+SWITCHES = ("may_generate", "may_burst", "series_length")
+ENDPOINT_FIELDS = ("name", "url", "stack", *URL_FIELDS[1:], "labels", "headers", *SWITCHES)
 
 
 def _check(row: Model | Release | Endpoint, message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -13,8 +12,10 @@ from typing import Any
 from checklists.catalog.editions import view
 from checklists.evidence.client import Client, Policy
 from checklists.evidence.models import Finding, ProbeRun, RunReason, RunState, Verdict
-from checklists.evidence.probes import PROBES, Target, Visit
+from checklists.evidence.probes import PROBES, Probe, Target
+from checklists.evidence.runner import Job, visited
 from checklists.evidence.services import Measurement
+from checklists.evidence.services.findings import put
 from checklists.people.models import User
 from checklists.registry.models import Endpoint, Release
 from portal.demo.ledger import Ledger
@@ -22,7 +23,6 @@ from portal.demo.models import MODELS, DemoModel, DemoRelease
 from portal.demo.servers import HEADERS, address, base_port, start
 
 NETWORK = "127.0.0.0/8"
-PROBE_SECONDS = 20.0
 # What an endpoint is registered as; the rest is left for the probes to find out.
 STACK = {
     "images": "sglang",
@@ -70,31 +70,32 @@ def look() -> Sights:
     """Let every probe visit the server of every release, as a run would; those of a dead server also before it died."""
     asked = [(model, release, release.kind) for model in MODELS for release in model.releases]
     asked += [(model, release, "vllm") for model, release, kind in asked if kind == "dead"]
-    with running_servers(), ThreadPoolExecutor(8) as pool:
-        seen = pool.map(lambda one: _visit(*one), asked)
-        return {
-            (model.slug, release.version, kind): each for (model, release, kind), each in zip(asked, seen, strict=True)
-        }
-
-
-def _visit(model: DemoModel, release: DemoRelease, kind: str) -> list[Seen]:
     client = Client(policy=Policy(allowed=(ip_network(NETWORK),)), timeout_s=10.0)
-    target = Target(
-        name="production",
-        url=endpoint_url(model, release, kind),
-        stack=STACK.get(kind, "auto"),
-        headers=HEADERS,
-        may_generate=True,
-        family=model.family,
-        model_hint=model.claimed_id(release),
-    )
-    visit = Visit(target, client)
-    seen = []
-    for key, probe in PROBES.items():
-        visit.begin(PROBE_SECONDS)
-        observation = visit.clean(probe.observe(visit))
-        seen.append(Seen(key, observation, [dict(request) for request in visit.take_log()]))
-    return seen
+    jobs = {}
+    for model, release, kind in asked:
+        target = Target(
+            name="production",
+            url=endpoint_url(model, release, kind),
+            stack=STACK.get(kind, "auto"),
+            headers=HEADERS,
+            may_generate=True,
+            family=model.family,
+            model_hint=model.claimed_id(release),
+        )
+        jobs[model.slug, release.version, kind] = Job(0, None, target, endpoint_probes())
+    with running_servers():
+        for _ in visited(iter(jobs.values()), client, at_once=8, per_host=0):
+            pass
+    return {key: [_seen(one) for one in job.result.measurements] for key, job in jobs.items() if job.result}
+
+
+def endpoint_probes() -> list[Probe]:
+    """What the schedule would send to an endpoint."""
+    return [probe for probe in PROBES.values() if probe.about == "endpoint" and not (probe.bursts or probe.local)]
+
+
+def _seen(one: Measurement) -> Seen:
+    return Seen(one.probe.key, one.observation, [dict(request) for request in one.requests])
 
 
 def past_run(
@@ -155,26 +156,23 @@ def _findings(
         item = edition.item(key) if key is not None else None
         if item is not None and not item.applies_to(release.model.family):
             continue
-        judgement = probe.judge(key, claims.get(key or "", {}), measurement.observation)
-        rows.append(
-            Finding(
-                run=run,
-                release=release,
-                item_id=item.id if item else None,
-                item_key=key or "",
-                endpoint=endpoint,
-                endpoint_name=endpoint.name,
-                probe=probe.key,
-                probe_version=str(probe.version),
-                verdict=judgement.verdict,
-                claimed=judgement.claimed[:500],
-                observed=judgement.observed[:500],
-                unit=judgement.unit[:40],
-                reason=judgement.reason[:1000],
-                observation=measurement.observation,
-                detail={"rule": judgement.rule, "samples": judgement.samples, "requests": list(measurement.requests)},
-                measured_at=measurement.measured_at,
-                expires_at=measurement.measured_at + probe.ttl,
-            )
+        others = {other: claims.get(other, {}) for other in probe.also_reads}
+        judgement = probe.judge(key, claims.get(key or "", {}), measurement.observation, others)
+        finding = Finding(
+            run=run,
+            release=release,
+            item_id=item.id if item else None,
+            item_key=key or "",
+            endpoint=endpoint,
+            endpoint_name=endpoint.name,
+            probe=probe.key,
+            probe_version=str(probe.version),
+            observation=measurement.observation,
+            # The answers of the past are not kept.
+            detail={"requests": [{k: v for k, v in one.items() if k != "answer"} for one in measurement.requests]},
+            measured_at=measurement.measured_at,
+            expires_at=measurement.measured_at + probe.ttl,
         )
+        put(finding, judgement)
+        rows.append(finding)
     return rows

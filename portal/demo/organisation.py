@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from checklists.assessments.models import Answer
 from checklists.assessments.services import expire_waivers
+from checklists.catalog.editions import view
 from checklists.catalog.services import sync_catalog
 from checklists.evidence.models import ProbeRun
-from checklists.evidence.services import allow_network
+from checklists.evidence.services import allow_network, plan_next
 from checklists.journal.models import Event
 from checklists.notices.models import Notice
 from checklists.people.models import Membership, RoleGrant, Team, User
@@ -80,6 +81,8 @@ def load_organisation(now: datetime, sights: Sights, say: Callable[[str], None])
     refresh_all()
     points = write_history(now=now)
     Notice.objects.filter(created_at__lt=now - READ).update(read_at=now)
+    for release in Release.objects.active():
+        plan_next(release=release, reached=dict.fromkeys([None, *release.endpoints.values_list("pk", flat=True)], True))
     queue_runs(people, now, ledger)
     ledger.flush()
     say(
@@ -186,10 +189,10 @@ def tell_stories(now: datetime, people: dict[str, User], sights: Sights, ledger:
 
 def assign(people: dict[str, User]) -> None:
     """Who looks after what is still to be done for the release one looks at first."""
+    release = Release.objects.get(model__slug="assist-chat", version="4.2")
+    items = {item.key: item.id for item in view(release.edition).items}
     for key, username in ASSIGNED.items():
-        Answer.objects.filter(release__model__slug="assist-chat", release__version="4.2", item__key=key).update(
-            assignee=people[username]
-        )
+        Answer.objects.filter(release=release, item_id=items[key]).update(assignee=people[username])
 
 
 def queue_runs(people: dict[str, User], now: datetime, ledger: Ledger) -> None:

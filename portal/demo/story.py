@@ -71,7 +71,7 @@ class Story(Claiming):
     def contradicts(self) -> bool:
         claims = self.claims()
         return any(
-            PROBES[one.probe].judge(key, claims.get(key, {}), one.observation).verdict == "contradicted"
+            PROBES[one.probe].judge(key, claims.get(key, {}), one.observation, claims).verdict == "contradicted"
             for one in self.seen(self.version.kind)
             for key in PROBES[one.probe].speaks_to(one.observation)
             if key in claims

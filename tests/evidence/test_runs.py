@@ -15,6 +15,9 @@ from checklists.assessments.models import Answer
 from checklists.assessments.services import save_answer
 from checklists.evidence import runner, services, tasks
 from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun
+from checklists.evidence.network import system_connector
+from checklists.evidence.probes import PROBES
+from checklists.evidence.services.schedule import due_schedules
 from checklists.journal.errors import Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
 from checklists.registry import services as registry
@@ -54,6 +57,13 @@ def probe(release: Any) -> ProbeRun:
     return run
 
 
+def visits(run: ProbeRun, *names: str) -> list[services.Visited]:
+    """What a worker sees of a run (or of these endpoints of it), not recorded."""
+    jobs = [job for job in runner.jobs_of(run) if job.target.name in names or not names]
+    client = loopback_client(timeout_s=2.0)
+    return [job.result for job in runner.visited(jobs, client, at_once=4) if job is not None and job.result]
+
+
 def current(release: Any, item: str, probe_key: str = "") -> list[str]:
     found = Finding.objects.current().filter(release=release, item_key=item).order_by("pk")
     return list((found.filter(probe=probe_key) if probe_key else found).values_list("verdict", flat=True))
@@ -62,8 +72,15 @@ def current(release: Any, item: str, probe_key: str = "") -> list[str]:
 # Asking for a run
 
 
-def test_a_run_needs_an_endpoint(release: Any, alice: Any) -> None:
-    with pytest.raises(WrongStage, match="Add an endpoint first"):
+def test_a_release_without_endpoints_can_be_probed_for_what_needs_none(release: Any) -> None:
+    run = probe(release)
+    assert run.state == "done"
+    assert not Finding.objects.filter(release=release).exclude(endpoint_name="").exists()
+
+
+def test_a_closed_release_is_not_probed(release: Any, alice: Any) -> None:
+    registry.retire_release(release=release, by=alice)
+    with pytest.raises(WrongStage, match="retired"):
         services.request_run(release=release, by=alice)
 
 
@@ -86,12 +103,12 @@ def test_a_second_request_gets_the_run_that_is_under_way(endpoint: Any, release:
 def test_a_run_is_queued_when_the_transaction_commits(
     endpoint: Any, release: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    sent: list[int] = []
+    sent: list[list[int]] = []
     monkeypatch.setattr(tasks.run_probes, "delay", sent.append)
     with django_capture_on_commit_callbacks(execute=True):
         run = services.request_run(release=release)
         assert sent == []
-    assert sent == [run.pk]
+    assert sent == [[run.pk]]
 
 
 # Doing it
@@ -103,7 +120,8 @@ def test_a_run_measures_judges_and_tells_the_journal(endpoint: Any, release: Any
     claim(release, alice, "security.access-control", scheme="api_key")
     claim(release, alice, "performance.latency-targets", phase="first_token", p95_ms=500)
     run = probe(release)
-    assert (run.state, run.progress_done, run.progress_total, run.lease_until) == ("done", 1, 1, None)
+    assert (run.state, run.progress_done, run.lease_until) == ("done", run.progress_total, None)
+    assert run.progress_total >= len([each for each in PROBES.values() if each.about == "endpoint"])
     assert current(release, "identity.name-version") == ["verified"]
     assert current(release, "identity.input-limits") == ["contradicted"]
     assert current(release, "security.access-control", "access.control") == ["verified"]
@@ -155,9 +173,7 @@ def test_an_endpoint_that_went_down_clears_no_contradiction(endpoint: Any, relea
     claim(release, alice, "identity.input-limits", max_input=131072, unit="tokens")
     probe(release)
     with serving(lambda request: request.reply(503)) as down:
-        client = loopback_client(
-            connector=lambda address, timeout: __import__("socket").create_connection(("127.0.0.1", down.port))
-        )
+        client = loopback_client(connector=lambda address: system_connector(("127.0.0.1", down.port)))
         run = services.request_run(release=release)
         runner.perform_run(run_id=run.pk, client=client)
     assert current(release, "identity.input-limits") == ["contradicted", "inconclusive"]
@@ -170,7 +186,7 @@ def test_a_probe_that_fails_itself_costs_only_its_own_findings(
 ) -> None:
     from checklists.evidence.probes.limits import Limits
 
-    def broken(self: Any, visit: Any) -> Any:
+    async def broken(self: Any, visit: Any) -> Any:
         raise RuntimeError("bug")
 
     monkeypatch.setattr(Limits, "observe", broken)
@@ -187,8 +203,7 @@ def test_doing_a_run_twice_records_it_once(endpoint: Any, release: Any) -> None:
     run = probe(release)
     count = Finding.objects.count()
     assert not runner.perform_run(run_id=run.pk, client=loopback_client())
-    tasks.run_probes(run.pk)
-    tasks.run_probes(run.pk + 1000)
+    tasks.run_probes([run.pk, run.pk + 1000])
     assert Finding.objects.count() == count
 
 
@@ -202,19 +217,19 @@ def test_a_worker_whose_lease_ran_out_writes_nothing_more(endpoint: Any, release
     run = services.request_run(release=release)
     slow = services.claim_run(run_id=run.pk)
     assert slow is not None
-    measured = runner.measure(slow, runner._left(slow)[0], loopback_client(timeout_s=2.0))
+    seen = visits(slow)
     ProbeRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     quick = services.claim_run(run_id=run.pk)
     assert quick is not None
     with pytest.raises(services.LeaseLost):
-        services.record_findings(run=slow, endpoint=endpoint, measurements=measured)
-    with pytest.raises(services.LeaseLost):
-        services.renew_lease(run=slow)
+        services.record_findings(run=slow, visits=seen)
+    assert services.renew_leases([slow]) == {slow.pk}
+    assert services.renew_leases([quick]) == set()
     with pytest.raises(services.LeaseLost):
         services.finish_run(run=slow)
-    assert services.record_findings(run=quick, endpoint=endpoint, measurements=measured)
+    assert services.record_findings(run=quick, visits=seen)
     count = Finding.objects.count()
-    assert services.record_findings(run=quick, endpoint=endpoint, measurements=measured) == []
+    assert services.record_findings(run=quick, visits=seen) == []
     assert Finding.objects.count() == count
 
 
@@ -226,14 +241,13 @@ def test_what_a_lost_worker_recorded_is_kept_and_only_the_rest_is_measured(
     run = services.request_run(release=release)
     lost = services.claim_run(run_id=run.pk)
     assert lost is not None
-    first = runner._left(lost)[0]
-    services.record_findings(run=lost, endpoint=first, measurements=runner.measure(lost, first, loopback_client()))
+    services.record_findings(run=lost, visits=visits(lost, "a"))
     ProbeRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert services.resume_abandoned() == 1
     before = set(Finding.objects.values_list("pk", flat=True))
     assert runner.perform_run(run_id=run.pk, client=loopback_client())
     run.refresh_from_db()
-    assert (run.state, run.attempts, run.progress_done) == ("done", 2, 2)
+    assert (run.state, run.attempts, run.progress_done) == ("done", 2, run.progress_total)
     new = Finding.objects.exclude(pk__in=before)
     assert set(new.values_list("endpoint_name", flat=True)) == {"b"}
     assert Finding.objects.filter(endpoint_name="a").count() == new.count()
@@ -254,13 +268,13 @@ def test_after_three_lost_workers_a_run_has_failed(endpoint: Any, release: Any) 
 def test_a_queued_run_whose_message_was_lost_is_sent_again(
     endpoint: Any, release: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    sent: list[int] = []
+    sent: list[list[int]] = []
     monkeypatch.setattr(tasks.run_probes, "delay", sent.append)
     run = services.request_run(release=release)
     with django_capture_on_commit_callbacks(execute=True):
         assert services.resume_abandoned() == 0
         assert services.resume_abandoned(now=timezone.now() + timedelta(minutes=5)) == 1
-    assert sent == [run.pk]
+    assert sent == [[run.pk]]
 
 
 # Claims that change
@@ -352,22 +366,19 @@ def test_what_was_never_probed_or_runs_out_soon_is_due(endpoint: Any, release: A
     assert services.probe_due(now=timezone.now() + timedelta(days=2)) == 1
 
 
-def test_closed_releases_and_those_without_endpoints_are_never_due(release: Any, endpoint: Any, alice: Any) -> None:
-    registry.create_release(model=release.model, version="2.0", by=alice)
+def test_closed_releases_are_never_due(release: Any, endpoint: Any, alice: Any) -> None:
     registry.retire_release(release=release, by=alice)
     assert services.probe_due() == 0
 
 
 def test_what_is_due_is_found_with_one_query(endpoint: Any, release: Any) -> None:
-    from checklists.evidence.services.schedule import due_releases
-
     with CaptureQueriesContext(connection) as captured:
-        assert [row.pk for row in due_releases(timezone.now())] == [release.pk]
+        assert {row.endpoint_id for row in due_schedules(timezone.now())} == {None, endpoint.pk}
     assert len(captured) == 1
 
 
 def test_the_timed_tasks_can_run_with_nothing_to_do() -> None:
-    for task in (tasks.probe_due, tasks.resume_abandoned, tasks.expire_findings):
+    for task in (tasks.probe_due, tasks.resume_abandoned, tasks.expire_findings, tasks.drop_old):
         task()
         task()
 

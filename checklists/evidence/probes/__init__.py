@@ -1,7 +1,7 @@
 """Every probe there is, in the order in which they run: the cheap ones first, the one that generates last."""
 
 from checklists.evidence.probes.access import AccessControl
-from checklists.evidence.probes.base import Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
 from checklists.evidence.probes.generation import SmallGeneration
 from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.identity import Identity
@@ -9,7 +9,7 @@ from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
 from checklists.evidence.probes.tls import TlsAndHeaders
 
-__all__ = ["PROBES", "Judgement", "Observation", "Probe", "Target", "Visit"]
+__all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit"]
 
 PROBES: dict[str, Probe] = {
     probe.key: probe

@@ -137,7 +137,7 @@ class Exchange:
     """A request and its answer as they may be kept: trimmed, and without secrets once ``Visit.clean`` has seen it."""
 
     line: str
-    status: int | None
+    status: int
     content_type: str
     body: str
     truncated: bool

@@ -2,12 +2,22 @@
 
 from checklists.evidence.services.findings import Measurement, Visited, record_findings, rejudge, retire_findings
 from checklists.evidence.services.local import judge_locally
-from checklists.evidence.services.retention import drop_old
 from checklists.evidence.services.policy import allow_network, current_policy, remove_network
+from checklists.evidence.services.retention import drop_old
 from checklists.evidence.services.runs import LeaseLost, claim_run, fail_run, finish_run, renew_leases, request_run
-from checklists.evidence.services.schedule import expire_findings, keep_schedule, probe_due, resume_abandoned
+from checklists.evidence.services.schedule import (
+    BEFORE_EXPIRY,
+    JITTER,
+    expire_findings,
+    keep_schedule,
+    plan_next,
+    probe_due,
+    resume_abandoned,
+)
 
 __all__ = [
+    "BEFORE_EXPIRY",
+    "JITTER",
     "LeaseLost",
     "Measurement",
     "Visited",
@@ -20,6 +30,7 @@ __all__ = [
     "finish_run",
     "judge_locally",
     "keep_schedule",
+    "plan_next",
     "probe_due",
     "record_findings",
     "rejudge",

@@ -50,6 +50,10 @@ class Visited:
     def name(self) -> str:
         return self.endpoint.name if self.endpoint else ""
 
+    @property
+    def endpoint_id(self) -> int | None:
+        return self.endpoint.pk if self.endpoint else None
+
 
 class Judge:
     """A release's claims and rules as they stand, ready to judge whatever was observed (three queries)."""
@@ -146,7 +150,7 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     Finding.objects.bulk_create(findings, ignore_conflicts=True)
     Finding.objects.filter(pk__in=_superseded(earlier, findings)).update(current=False)
     Exchange.objects.bulk_create(_exchanges(row, new), ignore_conflicts=True)
-    plan_next(release=release, reached={visit.endpoint and visit.endpoint.pk: bool(visit.exchanges) for visit in new})
+    plan_next(release=release, reached={visit.endpoint_id: bool(visit.exchanges) for visit in new})
     journal.record(
         verb="evidence.findings.recorded",
         actor=None,

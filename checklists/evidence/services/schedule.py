@@ -70,7 +70,8 @@ def plan_next(*, release: Release, reached: Mapping[int | None, bool]) -> None:
         wait = (soonest.get(row.endpoint_id, now + MAX_BACK_OFF) - now) * BEFORE_EXPIRY
         if row.failures:
             wait = min(BACK_OFF * 2 ** min(row.failures - 1, 10), MAX_BACK_OFF)
-        row.due_at = now + max(wait * random.uniform(1 - JITTER, 1 + JITTER), AT_LEAST)
+        spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # nothing secret
+        row.due_at = now + max(wait * spread, AT_LEAST)
     ProbeSchedule.objects.bulk_update(rows, ["due_at", "failures", "probed_at"])
     for row in rows:
         if row.failures > 1 and row.host:
