@@ -7,6 +7,7 @@ Only what the capacity arithmetic needs is kept of a document. What the shape me
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +131,7 @@ def _integer(digits: str) -> int:
 def _kept(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, inner in value.items():
-        if name in _SCALARS and (isinstance(inner, bool | int | float) or _is_word(inner)):
+        if name in _SCALARS and (_is_number(inner) or _is_word(inner)):
             kept[name] = inner
         elif name in _NESTED and isinstance(inner, Mapping) and depth < 2:
             kept[name] = _kept(inner, depth + 1)
@@ -139,6 +140,10 @@ def _kept(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
         elif name in _LISTS and isinstance(inner, list) and len(inner) <= MAX_LAYERS:
             kept[name] = [one for one in inner if isinstance(one, bool | int) or _is_word(one)]
     return kept
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_word(value: Any) -> bool:

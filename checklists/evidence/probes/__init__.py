@@ -2,11 +2,14 @@
 
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.capacity import Capacity
 from checklists.evidence.probes.generation import SmallGeneration
 from checklists.evidence.probes.health import Health
+from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
 from checklists.evidence.probes.tls import TlsAndHeaders
 
 __all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit"]
@@ -21,6 +24,12 @@ PROBES: dict[str, Probe] = {
         TlsAndHeaders(),
         MetricsPresent(),
         MetricsLatency(),
+        Capacity(),
+        Owner(),
+        Dependencies(),
+        ResourceContract(),
+        ModelHub(),
+        ImageRegistry(),
         SmallGeneration(),
     )
 }

@@ -48,8 +48,8 @@ from checklists.registry.architecture import Architecture, shape
 
 PARALLELISM, PEAK, RUNTIME = "compute.parallelism", "compute.peak-memory", "operations.runtime-constraints"
 GPUS, FORMATS, INPUT = "identity.gpu-precision", "compute.quantization", "identity.input-limits"
-# In the document the size of a model is a short word: 8b, 70B, 8x7b.
-_SIZE = re.compile(r"(?:(\d{1,3})\s*x\s*)?(\d{1,4}(?:\.\d{1,3})?)\s*([bmBM])\Z")
+# In the document the size of a model is a short word: 8b, 1.5B, 560m. 8x7b is no product: experts share the rest.
+_SIZE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)\s*([bmBM])\Z")
 _SCALE = {"b": 1e9, "m": 1e6}
 ROUNDED = 0.9  # "8b" stands for anything from a little less on
 _TOKENS = re.compile(r"(\d[\d,.']*)\s*(k)?\s*(?:input\s+)?tokens?\b", re.IGNORECASE)
@@ -119,9 +119,14 @@ class Model:
     most: float | None
 
 
+def size_of(text: Any) -> float | None:
+    """Parameters as a ModelSpec document writes them (``8b``, ``1.5B``, ``560m``), else ``None``."""
+    size = _SIZE.match(text_of(text))
+    return float(size[1]) * _SCALE[size[2].lower()] or None if size else None
+
+
 def _model(observation: Observation) -> Model:
-    size = _SIZE.match(text_of(observation.get("size")))
-    stated = float(size[2]) * int(size[1] or 1) * _SCALE[size[3].lower()] if size else None
+    stated = size_of(observation.get("size"))
     document = dict_of(observation.get("architecture"))
     if not document:
         why = "The model's config.json is not on file; with it, memory can be reckoned."
@@ -300,8 +305,8 @@ def _room(setting: Setting, model: Model, tokens: int) -> str:
     one = plan.cache_gib(tokens)
     head = (
         f"On {setting.count} × {gpu.name} ({_gib(gpu.gib)} each, {UTILISATION:.0%} of it used, of that "
-        f"{_gib(plan.reserved_gib)} for the runtime) the weights take {_gib(plan.weights_gib)} of each GPU in {width.name} and one sequence of "
-        f"{_tokens(tokens)} {_gib(one)} in {setting.wide.name}"
+        f"{_gib(plan.reserved_gib)} for the runtime) the weights take {_gib(plan.weights_gib)} of each GPU in "
+        f"{width.name} and one sequence of {_tokens(tokens)} {_gib(one)} in {setting.wide.name}"
     )
     at_once = plan.largest_concurrency(tokens)
     longest = plan.largest_context()
