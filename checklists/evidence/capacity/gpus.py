@@ -76,7 +76,7 @@ GPUS: tuple[Gpu, ...] = (
     Gpu("Gaudi 2", ("gaudi2",), 96, 98304, 2450, _SHEET),
 )
 
-_COUNT = re.compile(r"^\s*(\d{1,4})\s*[x×*]\s*|\s*[x×*]\s*(\d{1,4})\s*$")
+_COUNT = re.compile(r"^\s*(\d{1,4})\s*[x×*]\s*|\s[x×*]\s*(\d{1,4})\s*$")
 _SIZE = re.compile(r"(?<![a-z0-9])(\d{2,3})\s*(?:gb|gib|g)(?![a-z0-9])")
 _OTHER = re.compile(r"\bmig\b|\b\d+g\.\d+gb\b|\bvgpu\b|\blaptop\b|\bmobile\b")
 

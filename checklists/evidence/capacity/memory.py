@@ -6,6 +6,7 @@ kept, of every sequence). Available: memory × utilisation, less what the runtim
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,9 +19,14 @@ RUNTIME_GIB = 2.0  # of each GPU: CUDA context, communication buffers, graphs
 MOST = 2**40  # tokens, sequences: as good as no limit
 
 
+@functools.cache
+def _gib_of_a_bit() -> float:
+    return convert(1, "bit", "GiB") or 0.0  # asked once: searching for what fits takes many sizes
+
+
 def gib(bits: float) -> float:
     """A size in bits, in GiB."""
-    return convert(bits, "bit", "GiB") or 0.0
+    return bits * _gib_of_a_bit()
 
 
 def kept_bits(cache: Iterable[Cache], tokens: int, bits: float, *, windows: bool = True) -> float:
