@@ -136,7 +136,7 @@ def _model(observation: Observation) -> Model:
     except Invalid as refusal:
         return Model(None, f"The config.json on file cannot be reckoned with. {refusal.message}", None, None)
     if found.counted:
-        return Model(found, "", found.parameters * 0.99, None if found.partial else found.parameters * 1.02)
+        return Model(found, "", found.parameters, None if found.partial else found.parameters * 1.02)
     return Model(found, "", stated and stated * ROUNDED, None)
 
 
@@ -264,7 +264,7 @@ def _plan(setting: Setting, model: Model, gpu: Gpu, width: Width, cache: Width, 
     found = model.shape
     tensor = setting.tensor or setting.count
     plan = Plan(
-        parameters=model.least / 0.99 if found.counted else model.least / ROUNDED,
+        parameters=model.least if found.counted else model.least / ROUNDED,
         weight_bits=width.least,
         cache=found.cache,
         cache_bits=cache.least,
