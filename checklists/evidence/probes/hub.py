@@ -234,13 +234,11 @@ class ImageRegistry(Probe):
             return inconclusive(why, claimed=claimed)
         registry, tag = text_of(observation.get("registry")), text_of(observation.get("tag"))
         leads_to = [text_of(one) for one in list_of(observation.get("leads_to"))]
-        rule = (
-            "The registry has the digest under the model's name, and the version's tag, if there is one, leads to it."
-        )
+        rule = "The registry has the digest under the model's name; the version's tag, if there is one, leads to it."
         if leads_to and claimed not in leads_to:
             reason = f"In {registry} the tag {tag} of {name} leads to {leads_to[0]}, not to the claimed digest."
             return Judgement(CONTRADICTED, claimed, leads_to[0], "", reason, rule=rule)
-        if observation.get("known"):
+        if observation.get("known") or leads_to:
             also = f", and its tag {tag} leads to it" if leads_to else ""
             return Judgement(
                 VERIFIED, claimed, claimed, "", f"{registry} has {name} with this digest{also}.", rule=rule
