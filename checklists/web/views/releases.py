@@ -75,7 +75,7 @@ def architecture(request: Request, slug: str, version: str) -> HttpResponse:
     """The shape of the model, read from its config.json; whoever may change the release puts another on file."""
     row = release_or_404(request, slug, version)
     may_change = can(request.user, "release.change", row) and not row.is_closed
-    form = ArchitectureForm(request.POST or None, request.FILES or None)
+    form = ArchitectureForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
     if request.method == "POST":
         require(request.user, "release.change", row)
         services.require_open(row)
