@@ -181,6 +181,25 @@ def test_a_stack_is_found_out_from_its_answers(table: dict[str, Any], stack: str
         assert recognised(Target("main", server.url)) == stack
 
 
+async def logs_of(server: Server, *keys: str) -> list[list[dict[str, Any]]]:
+    logs = []
+    async with loopback_client().session() as session:
+        visit = Visit(Target("main", server.url), session)
+        for key in keys:
+            await PROBES[key].observe(visit)
+            logs.append(visit.take_log())
+    return logs
+
+
+def test_a_finding_names_the_request_it_rests_on_even_when_another_probe_sent_it() -> None:
+    with serving(routes(VLLM)) as server:
+        first, second = asyncio.run(logs_of(server, "model.identity", "model.limits"))
+        assert server.asked().count("GET /v1/models") == 1
+    assert [(e["line"], e.get("earlier")) for e in first if e["line"] == "GET /v1/models"] == [("GET /v1/models", None)]
+    assert [(e["line"], e.get("earlier")) for e in second] == [("GET /v1/models", True)]
+    assert second[0]["status"] == 200
+
+
 def test_a_proxy_is_never_asked_for_the_health_that_calls_its_models() -> None:
     with serving(routes(LITELLM, key=KEY, open_paths=("/health/liveliness",))) as server:
         observation = observe("endpoint.health", server, headers={"Authorization": f"Bearer {KEY}"})

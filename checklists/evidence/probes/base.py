@@ -146,8 +146,9 @@ class Exchange:
 class Visit:
     """One run's requests to one target: each distinct GET is sent once, however many probes ask for it.
 
-    Credentials go to the origin of the endpoint's address only. What was sent is kept, without secrets, in ``log``,
-    and the answers in ``exchanges``; an entry of the log names its answer by number.
+    Credentials go to the origin of the endpoint's address only. What a probe relied on is kept in ``log``, without
+    secrets: what was sent for it, and (``earlier``) what had been sent before and was read again. An entry names its
+    answer in ``exchanges`` by number.
     """
 
     def __init__(self, target: Target, session: Session) -> None:
@@ -164,7 +165,7 @@ class Visit:
         self._until = time.monotonic() + seconds
 
     def take_log(self) -> list[dict[str, Any]]:
-        """The requests whose answers were used since last asked."""
+        """What was relied on since last asked; two reads of one answer stand there once."""
         taken, self.log = self.log, []
         return taken
 
@@ -189,9 +190,12 @@ class Visit:
         if fresh or memo not in self._seen:
             answer = await self._send("GET", path, key, redirects=redirects, extra=extra)
             self._seen[memo] = answer, self.log[-1]
-        elif (entry := self._seen[memo][1]) not in self.log:
-            self.log.append(entry)
-        return self._seen[memo][0]
+            return answer
+        answer, entry = self._seen[memo]
+        again = {**entry, "earlier": True}
+        if entry not in self.log and again not in self.log:
+            self.log.append(again)
+        return answer
 
     async def post(
         self,

@@ -104,6 +104,7 @@ class MetricsPresent(Probe):
             "meanings": meanings,
             "gpu": [name for name in names if name.startswith(GPU_PREFIXES)][:40],
             "names": names[:MAX_NAMES],
+            "complete": page.complete and len(names) <= MAX_NAMES,
         }
 
     def judge(
@@ -155,6 +156,8 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
     ]
     rule = "a series with samples for every claimed phase"
     found_words: dict[str, Any] = {"claimed": joined(claimed), "observed": joined(with_samples) or "none with samples"}
+    if missing and observation.get("complete") is False:
+        return inconclusive(_too_long(observation, missing), **found_words)
     if missing:
         return Judgement(
             CONTRADICTED,
@@ -190,16 +193,17 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
         return Judgement(
             VERIFIED, reason=f"{_where(observation)} has every claimed name.", **{**words, "observed": joined(claimed)}
         )
-    if len(list_of(observation.get("names"))) >= MAX_NAMES:
-        return inconclusive(
-            f"{_where(observation)} has too many names to be sure that {joined(missing)} is missing.",
-            claimed=joined(claimed),
-        )
+    if observation.get("complete") is False:
+        return inconclusive(_too_long(observation, missing), claimed=joined(claimed))
     return Judgement(
         CONTRADICTED,
         reason=f"{_where(observation)} answers, but has no {what} series named {joined(missing)}.",
         **words,
     )
+
+
+def _too_long(observation: Observation, missing: list[str]) -> str:
+    return f"{_where(observation)} is too long to be read whole, so {joined(missing)} may stand where it was cut off."
 
 
 def on_page(name: str, observation: Observation) -> bool:
