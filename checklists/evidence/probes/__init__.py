@@ -2,6 +2,7 @@
 
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.capacity import Capacity
 from checklists.evidence.probes.generation import (
     Burst,
     Compatibility,
@@ -15,10 +16,12 @@ from checklists.evidence.probes.generation import (
     SlowRequest,
 )
 from checklists.evidence.probes.health import Health
+from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
+from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
 from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
@@ -37,6 +40,12 @@ PROBES: dict[str, Probe] = {
         TlsAndHeaders(),
         MetricsPresent(),
         MetricsLatency(),
+        Capacity(),
+        Owner(),
+        Dependencies(),
+        ResourceContract(),
+        ModelHub(),
+        ImageRegistry(),
         *PROMETHEUS_PROBES,
         LatencySeries(),  # before anything else warms the endpoint up
         Fingerprint(),
