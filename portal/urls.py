@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,10 +23,11 @@ def favicon(request: HttpRequest) -> HttpResponse:
 def single_sign_on(request: HttpRequest, provider_id: str) -> Any:
     """allauth's page whose button leads to the provider. Browsers hold ``form-action`` against the redirects that a
     form is answered with, too, so on this page alone a form may end elsewhere."""
-    apps = settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect", {}).get("APPS", [])
+    providers: dict[str, Any] = settings.SOCIALACCOUNT_PROVIDERS
+    apps = providers.get("openid_connect", {}).get("APPS", [])
     servers = [urlsplit(app["settings"]["server_url"]) for app in apps]
     elsewhere = ["https:", *(f"{server.scheme}://{server.netloc}" for server in servers)]
-    return csp_update({"form-action": elsewhere})(openid_connect.login)(request, provider_id=provider_id)
+    return csp_update({"form-action": elsewhere})(partial(openid_connect.login, provider_id=provider_id))(request)
 
 
 urlpatterns = [
