@@ -134,6 +134,7 @@ def test_qualities_are_counted_once_for_each_item_that_serves_them(releases, leo
         "safe",
         "production_ready",
     }
+    assert seen.organisation.total.states == overview(user=leo).organisation.total.states  # each item once
 
 
 def test_somebody_without_any_role_sees_what_is_not_restricted(releases):
