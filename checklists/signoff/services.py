@@ -13,6 +13,7 @@ from checklists import journal
 from checklists.assessments.models import AnswerRevision
 from checklists.assessments.services import review_answers
 from checklists.evidence.models import Finding
+from checklists.evidence.services import keep_fingerprints
 from checklists.journal.errors import Conflict, Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
 from checklists.people.models import User
@@ -293,6 +294,8 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
         data={"number": submission.number, "outcome": outcome, "digest": submission.digest},
         at=at,
     )
+    if outcome == Outcome.APPROVED:
+        keep_fingerprints(release=release, submission_number=submission.number)
     why = f"submission {submission.number} {submission.get_outcome_display().lower()}"
     _move(release, stage, by=by, why=why, at=at)
 
@@ -316,6 +319,17 @@ def withdraw_when_retired(event: Event) -> None:
     if event.data["stage"][1] == Stage.RETIRED:
         waiting = Submission.objects.filter(release_id=event.release_id, outcome=Outcome.PENDING)
         waiting.update(outcome=Outcome.SUPERSEDED, decided_at=event.at)
+
+
+def keep_author_from_signing(event: Event) -> None:
+    """Subscriber: who answers while a submission waits is one of its authors from then on, whatever is taken back."""
+    if event.actor_id is None:
+        return
+    waiting = Submission.objects.filter(release_id=event.release_id, outcome=Outcome.PENDING).only("pk")
+    Party.objects.bulk_create(
+        [Party(submission=each, user_id=event.actor_id, part=Party.Part.AUTHOR) for each in waiting],
+        ignore_conflicts=True,
+    )
 
 
 def void_what_changed(event: Event) -> None:

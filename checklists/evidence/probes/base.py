@@ -165,6 +165,12 @@ class Visit:
         """Give the next probe so much time for all its requests together."""
         self._until = time.monotonic() + seconds
 
+    def beside(self, target: Target) -> Visit:
+        """A visit to another endpoint within this one: its requests share the log and the time of this one."""
+        other = Visit(target, self.session)
+        other.log, other.exchanges, other._until = self.log, self.exchanges, self._until
+        return other
+
     def take_log(self) -> list[dict[str, Any]]:
         """What was relied on since last asked; two reads of one answer stand there once."""
         taken, self.log = self.log, []
