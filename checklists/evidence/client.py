@@ -233,7 +233,9 @@ class Session:
             if isinstance(error, TimeoutError):
                 raise
             raise FetchError("unreachable", "The connection broke off before the answer was complete.") from None
-        except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ValueError, zlib.error):
+        except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ValueError, zlib.error) as error:
+            if "without sending" in str(error):  # "peer closed connection without sending complete message body"
+                raise FetchError("unreachable", "The connection broke off before the answer was complete.") from None
             raise FetchError("protocol", "The answer is not valid HTTP.") from None
         return Response(
             status=answer.status,

@@ -52,6 +52,10 @@ class Histogram:
         """JSON knows no infinity: the last bound is left out."""
         return {"name": self.name, "bounds": list(self.bounds[:-1]), "counts": list(self.counts)}
 
+    def picture(self, goals: Mapping[str, float], unit: str) -> dict[str, Any]:
+        """What a judgement shows of it: as JSON (cumulative counts), with the goals to draw in, all in one unit."""
+        return {**self.as_json(), "goals": [{"label": k, "value": v} for k, v in goals.items()], "unit": unit}
+
     @classmethod
     def from_json(cls, data: Any) -> Histogram | None:
         """The histogram of ``as_json``, or ``None`` for anything else."""
@@ -71,10 +75,14 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Page:
-    """Every sample of a page by its full name (with ``_total``, ``_bucket``, …), and the names of its families."""
+    """Every sample of a page by its full name (with ``_total``, ``_bucket``, …), and the names of its families.
+
+    ``complete`` says that all of the page was read: only then is a name that is missing from it not exported.
+    """
 
     samples: Mapping[str, tuple[Sample, ...]]
     families: frozenset[str]
+    complete: bool = True
 
     def names(self) -> list[str]:
         """Names of families and of samples, sorted."""
@@ -128,7 +136,7 @@ def parse(text: str, *, truncated: bool = False) -> Page:
         text = text[: text.rfind("\n") + 1]
     samples: dict[str, list[Sample]] = defaultdict(list)
     families = set()
-    seen = 0
+    seen, complete = 0, not truncated
     try:
         for family in text_string_to_metric_families(text):
             families.add(family.name)
@@ -136,12 +144,13 @@ def parse(text: str, *, truncated: bool = False) -> Page:
                 samples[sample.name].append(Sample(sample.labels, float(sample.value)))
                 seen += 1
             if seen > MAX_SAMPLES:
+                complete = False
                 break
     except Exception as error:  # the parser raises whatever it stumbles over: ValueError, KeyError, IndexError, …
         raise InvalidPage("The page is not in the Prometheus text format.") from error
     if not samples:
         raise InvalidPage("The page holds no metrics.")
-    return Page({name: tuple(found) for name, found in samples.items()}, frozenset(families))
+    return Page({name: tuple(found) for name, found in samples.items()}, frozenset(families), complete)
 
 
 def bucket_of_quantile(histogram: Histogram, q: float) -> Bucket | None:

@@ -117,6 +117,9 @@ class Budget:
 spending: contextvars.ContextVar[Budget] = contextvars.ContextVar("spending")
 
 
+WRITE_AT_ONCE = 64 * 1024
+
+
 class SocketStream(anyio.abc.ByteStream):
     """A connected socket as anyio knows streams. What cannot be sent is no error here: a server may answer, or say what
     it dislikes about us, and close before it has read everything, so it is the next read that tells."""
@@ -156,9 +159,11 @@ class CheckedStream(httpcore2.AsyncNetworkStream):
     def __init__(self, plain: SocketStream, tls: TLSStream | None = None) -> None:
         self._plain = plain
         self._tls = tls
+        self._unsent = b""
         self._stream: SocketStream | TLSStream = tls or plain
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        await self._flush()
         try:
             data = await self._stream.receive(max_bytes)
         except anyio.EndOfStream:
@@ -171,10 +176,16 @@ class CheckedStream(httpcore2.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        try:
-            await self._stream.send(buffer)
-        except (OSError, anyio.BrokenResourceError):
-            raise httpcore2.WriteError("closed") from None
+        self._unsent += buffer
+        if len(self._unsent) > WRITE_AT_ONCE:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Head and body of a request leave together, when the answer is asked for."""
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            with suppress(OSError, anyio.BrokenResourceError):  # the answer is read all the same
+                await self._stream.send(unsent)
 
     async def aclose(self) -> None:
         await self._plain.aclose()

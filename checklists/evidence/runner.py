@@ -39,10 +39,10 @@ PROBE_BUDGET_S = 60.0  # of one probe at one endpoint
 VISIT_BUDGET_S = 300.0  # of all probes at one endpoint
 TICK_S = 1.0  # how often progress is written
 TOGETHER = 20  # visits of one run that are recorded in one transaction
-SLOT_S = int(VISIT_BUDGET_S) + 60  # after which the place of a lost worker is free again
+PLACE_S = 60  # after which the place of a lost worker is free again; renewed with every HEARTBEAT_S
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One target to visit, and how many of its probes are done."""
 
@@ -52,7 +52,7 @@ class Job:
     probes: Sequence[Probe]
     done: int = 0
     result: services.Visited | None = None
-    slots: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
 
 
 def perform_run(*, run_id: int, client: Client | None = None) -> bool:
@@ -226,8 +226,8 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         "model_hint": hint if isinstance(hint, str) else "",
         "scheduled": scheduled,
         "claims": claims,
-        "facts": release_facts(release),
     }
+    facts, fingerprints = release_facts(release), services.Fingerprints(release)
     endpoints = list(Endpoint.objects.filter(release=release).order_by("pk"))
     alone = [
         Target(
@@ -242,6 +242,7 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
             may_generate=endpoint.may_generate,
             may_burst=endpoint.may_burst,
             series=endpoint.series_length,
+            facts={**facts, **fingerprints.facts(endpoint.name)},
             **shared,
         )
         for endpoint in endpoints
@@ -258,6 +259,7 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         alertmanager_url=first.alertmanager_url if first else "",
         labels=first.labels if first else {},
         siblings=tuple(alone),
+        facts=facts,
         **shared,
     )
     return [*found, (None, itself)]
@@ -312,8 +314,9 @@ def visited(jobs: Iterable[Job], client: Client, *, at_once: int, per_host: int 
     done: queue.SimpleQueue[Job] = queue.SimpleQueue()
     waiting: deque[Job] = deque()
     source = iter(jobs)
-    under_way = 0
+    under_way: list[Job] = []
     more = True
+    renewed = time.monotonic()
 
     async def deliver(job: Job) -> None:
         try:
@@ -325,28 +328,33 @@ def visited(jobs: Iterable[Job], client: Client, *, at_once: int, per_host: int 
         while True:
             for _ in range(len(waiting)):
                 job = waiting.popleft()
-                if under_way < at_once and _take_place(job, limit):
+                if len(under_way) < at_once and _take_place(job, limit, under_way):
                     asyncio.run_coroutine_threadsafe(deliver(job), loop)
-                    under_way += 1
+                    under_way.append(job)
                 else:
                     waiting.append(job)
-            while more and under_way < at_once and len(waiting) < at_once:
+            while more and len(under_way) < at_once and len(waiting) < at_once:
                 following = next(source, None)
                 if following is None:
                     more = False
-                elif _take_place(following, limit):
+                elif _take_place(following, limit, under_way):
                     asyncio.run_coroutine_threadsafe(deliver(following), loop)
-                    under_way += 1
+                    under_way.append(following)
                 else:
                     waiting.append(following)
             if not under_way and not waiting:
                 return
+            if limit and time.monotonic() - renewed >= HEARTBEAT_S:
+                renewed = time.monotonic()
+                for job in under_way:
+                    for place in job.places:
+                        cache.touch(place, PLACE_S)
             try:
                 job = done.get(timeout=0.1 if waiting else TICK_S)
             except queue.Empty:
                 yield None
                 continue
-            under_way -= 1
+            under_way.remove(job)
             _leave_place(job)
             yield job
 
@@ -376,23 +384,30 @@ async def _cancel_all() -> None:
 # Places: how many visit one host or one address at once, counted in the cache that all workers share
 
 
-def _take_place(job: Job, limit: int) -> bool:
+def _take_place(job: Job, limit: int, under_way: list[Job]) -> bool:
     if not job.target.url or not limit:
         return True
-    address = f"evidence:address:{hashlib.sha256(job.target.base.encode()).hexdigest()[:32]}"
-    if not cache.add(address, 1, SLOT_S):
+    address = f"evidence:address:{_short(job.target.base)}"
+    if any(address in other.places for other in under_way):
         return False
-    host = hashlib.sha256((urlsplit(job.target.url).hostname or "").encode()).hexdigest()[:32]
+    # What a lost worker of the same run left behind is ours: the lease says that it is lost.
+    if not cache.add(address, job.run_id, PLACE_S) and cache.get(address) != job.run_id:
+        return False
+    host = _short(urlsplit(job.target.url).hostname or "")
     for number in range(limit):
         place = f"evidence:host:{host}:{number}"
-        if cache.add(place, 1, SLOT_S):
-            job.slots = [address, place]
+        if cache.add(place, job.run_id, PLACE_S):
+            job.places = [address, place]
             return True
     cache.delete(address)
     return False
 
 
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 def _leave_place(job: Job) -> None:
-    if job.slots:
-        cache.delete_many(job.slots)
-        job.slots = []
+    if job.places:
+        cache.delete_many(job.places)
+        job.places = []

@@ -20,3 +20,4 @@ class NoticesConfig(AppConfig):
         journal.subscribe("assessments.waiver.decided", plan.waiver_settled)
         journal.subscribe("assessments.waiver.expired", plan.waiver_settled)
         journal.subscribe("evidence.run.finished", plan.run_finished)
+        journal.subscribe("evidence.finding.expired", plan.findings_expired)

@@ -8,7 +8,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from checklists.assessments.models import Answer, Comment, Waiver
-from checklists.evidence.models import Finding, ProbeRun
 from checklists.journal.models import Event
 from checklists.notices.models import Notice
 from checklists.people.access import READ_EVERYTHING
@@ -145,20 +144,33 @@ def waiver_settled(event: Event) -> None:
 
 
 def run_finished(event: Event) -> None:
-    """When something is contradicted that was not in the run before: those who answered it, and its assignees."""
+    """When a run contradicts what nothing contradicted before it: those who answered it, and its assignees."""
     release, path = _release(event)
-    run = event.data["run"]
-    before = ProbeRun.objects.filter(release=release, state="done", pk__lt=run).order_by("-pk").values("pk")[:1]
-    contradicted = Finding.objects.filter(release=release, verdict="contradicted", item__isnull=False)
-    known = contradicted.filter(run_id__in=list(before.values_list("pk", flat=True))).values("item_id")
-    items = contradicted.filter(current=True, run_id=run).exclude(item_id__in=known).values("item_id")
-    people = Answer.objects.filter(release=release, item__in=items).values_list("updated_by_id", "assignee_id")
-    ids = {pk for pair in people for pk in pair}
-    if ids:
-        notify(
-            user_ids=ids,
-            text=f"Evidence contradicts what you claimed for {release}",
-            path=f"{path}evidence/",
-            event=event,
-            release=release,
-        )
+    recorded = Event.objects.filter(
+        release_id=event.release_id, verb="evidence.findings.recorded", data__run=event.data["run"]
+    )
+    keys = {
+        change["item"]
+        for data in recorded.values_list("data", flat=True)
+        for change in data["changes"]
+        if change["after"] == "contradicted"
+    }
+    if ids := _answering(release, keys):
+        text = f"Evidence contradicts what you claimed for {release}"
+        notify(user_ids=ids, text=text, path=f"{path}evidence/", event=event, release=release)
+
+
+def findings_expired(event: Event) -> None:
+    """When items fall back to claimed because what verified them went stale: those who answered, and assignees."""
+    release, path = _release(event)
+    keys = set(event.data["verified"])
+    if ids := _answering(release, keys):
+        items = "1 item" if len(keys) == 1 else f"{len(keys)} items"
+        text = f"Evidence for {items} of {release} is no longer fresh"
+        notify(user_ids=ids, text=text, path=f"{path}evidence/", event=event, release=release)
+
+
+def _answering(release: Release, item_keys: set[str]) -> set[int]:
+    answers = Answer.objects.filter(release=release, item__key__in=item_keys)
+    pairs = answers.values_list("updated_by_id", "assignee_id") if item_keys else ()
+    return {pk for pair in pairs for pk in pair if pk is not None}

@@ -45,6 +45,9 @@ def check(*, model: str, version: str, artifact_digest: str, by: User, now: date
     unknown, invisible to ``by`` or fails inside is denied."""
     now = now or timezone.now()
     try:
+        if not model or not version:
+            text = "Ask for one release: the parameters model and version name it."
+            return GateDecision(False, (Reason("unknown", text, "/models/"),), now)
         release = Release.objects.visible_to(by).with_model().filter(model__slug=model, version=version).first()
         if release is None:
             return GateDecision(

@@ -80,7 +80,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
     if (sent.get(form) === (changes.get(form) ?? 0)) forget(form);
     if (status < 300 && statusOf(form)?.textContent === "Saving…") say(form, `Saved ${new Date().toTimeString().slice(0, 5)}`);
   } else if (status === 401 || status === 403) {
-    say(form, "Not saved: you are signed out or may no longer edit. Kept here.", "lost");
+    say(form, "Not saved: you are signed out, or may no longer edit. Kept here: sign in again, then reload this page.", "lost");
   } else if (status === 422) {
     waiting.delete(form); // the server says what is wrong; the draft stays until it is right
   } else {

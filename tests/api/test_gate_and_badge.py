@@ -57,6 +57,8 @@ def test_the_gate_denies_what_it_does_not_know_and_never_fails(
 ) -> None:
     assert codes(gate(api(mallory), model="none")) == {"unknown"}
     assert codes(gate(api(mallory), model="secret")) == {"unknown"}
+    nothing = gate(api(mallory), model="", version="")
+    assert (codes(nothing), "model and version" in nothing["reasons"][0]["text"]) == ({"unknown"}, True)
     assert codes(gate(api(mallory), model="%00", version="%00", artifact_digest="%00")) == {"unknown"}
     assert codes(gate(api(mallory), model="%F0%9F%92%A9" * 500)) == {"unknown"}
     assert api(mallory).get("gate/").json()["allow"] is False

@@ -121,6 +121,23 @@ def test_a_page_closed_without_a_connection_is_sent_when_it_is_opened_again(
     assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e"}
 
 
+def test_what_is_typed_while_signed_out_is_kept_and_sent_after_signing_in_again(
+    visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
+) -> None:
+    noise.expect("403")
+    me = visit(bob)
+    card = card_on(me.open(IDENTITY))
+    session = me.context.cookies()
+    me.context.clear_cookies()
+    card.get_by_label("Base model").fill("Llama 3.1 8B at a1f9c0e")
+    expect(saved_status(card)).to_contain_text("Kept here: sign in again, then reload this page")
+    assert stored(release).claims == {}
+    me.context.add_cookies([{key: cookie[key] for key in ("name", "value", "domain", "path")} for cookie in session])
+    me.page.reload()
+    expect(saved_status(card)).to_contain_text("Saved")
+    assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e"}
+
+
 def test_a_value_that_is_no_value_is_marked_and_stays(
     visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
 ) -> None:

@@ -171,13 +171,32 @@ def judge(probe: str, item: str | None, claims: dict[str, Any], observation: dic
         (SGLANG, "sglang"),
         (LITELLM, "litellm"),
         ({"/v1/models": {"data": [{"id": "x", "owned_by": "me"}]}}, "openai"),
-        ({"/system_stats": {"system": {}, "devices": []}}, "comfyui"),
+        ({"/system_stats": {"system": {"comfyui_version": "0.3.62"}, "devices": []}}, "comfyui"),
         ({"/v2": {"name": "triton", "extensions": []}}, "kserve"),
     ],
 )
 def test_a_stack_is_found_out_from_its_answers(table: dict[str, Any], stack: str) -> None:
     with serving(routes(table)) as server:
         assert recognised(Target("main", server.url)) == stack
+
+
+async def logs_of(server: Server, *keys: str) -> list[list[dict[str, Any]]]:
+    logs = []
+    async with loopback_client().session() as session:
+        visit = Visit(Target("main", server.url), session)
+        for key in keys:
+            await PROBES[key].observe(visit)
+            logs.append(visit.take_log())
+    return logs
+
+
+def test_a_finding_names_the_request_it_rests_on_even_when_another_probe_sent_it() -> None:
+    with serving(routes(VLLM)) as server:
+        first, second = asyncio.run(logs_of(server, "model.identity", "model.limits"))
+        assert server.asked().count("GET /v1/models") == 1
+    assert [(e["line"], e.get("earlier")) for e in first if e["line"] == "GET /v1/models"] == [("GET /v1/models", None)]
+    assert [(e["line"], e.get("earlier")) for e in second] == [("GET /v1/models", True)]
+    assert second[0]["status"] == 200
 
 
 def test_a_proxy_is_never_asked_for_the_health_that_calls_its_models() -> None:
@@ -558,14 +577,17 @@ def test_plain_http_on_a_private_network_is_inconclusive() -> None:
     assert "Plain http" in judgement.reason
 
 
-def test_a_reflected_origin_with_credentials_is_contradicted() -> None:
+def test_a_reflected_origin_with_credentials_contradicts_the_endpoint_and_sessions_not_keys_or_nothing() -> None:
     def handle(request: Request) -> None:
         origin = request.headers.get("origin", "")
         request.reply(200, {}, {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"})
 
     with serving(handle) as server:
         observation = observe("tls.headers", server, stack="vllm")
-    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == "contradicted"
+    assert judge("tls.headers", None, {}, observation).verdict == "contradicted"
+    verdicts = {"oidc": "contradicted", "api_key": "inconclusive", "": "inconclusive"}
+    for scheme, verdict in verdicts.items():
+        assert judge("tls.headers", "security.access-control", {"scheme": scheme}, observation).verdict == verdict
 
 
 def test_any_origin_without_credentials_is_no_contradiction() -> None:
@@ -703,5 +725,5 @@ def test_strange_answers_never_make_a_probe_raise(answer: Any, stack: str) -> No
 
 
 def test_every_probe_declares_what_it_sends_and_whether_it_generates() -> None:
-    assert all(probe.sends and probe.title and probe.items for probe in PROBES.values())
+    assert all(probe.sends and probe.title and (probe.items or probe.about_endpoint) for probe in PROBES.values())
     assert all(probe.generates for probe in PROBES.values() if probe.bursts)

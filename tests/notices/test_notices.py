@@ -6,8 +6,16 @@ import pytest
 from django.utils import timezone
 
 from checklists.assessments.services import add_comment
-from checklists.evidence.models import Finding, ProbeRun
-from checklists.evidence.services import finish_run
+from checklists.evidence.probes import PROBES
+from checklists.evidence.services import (
+    Measurement,
+    Visited,
+    claim_run,
+    expire_findings,
+    finish_run,
+    record_findings,
+    request_run,
+)
 from checklists.notices.models import Notice
 from checklists.people.services import set_membership
 from checklists.registry.services import change_model
@@ -45,20 +53,25 @@ def test_who_may_no_longer_see_a_release_hears_nothing_of_it(team, alice, bob, m
 
 def test_a_contradiction_is_told_once_not_after_every_run(team, alice, bob, edition):
     release = make_release(make_model(team, alice), alice)
-    save(answer_of(release, "identity.lineage"), bob)
-    item = answer_of(release, "identity.lineage").item
-    now = timezone.now()
-    for verdict, told in (("contradicted", 1), ("contradicted", 1), ("verified", 1), ("contradicted", 2)):
-        run = ProbeRun.objects.create(release=release, state="running", attempts=1, created_at=now)
-        Finding.objects.create(
-            run=run,
-            release=release,
-            item=item,
-            item_key=item.key,
-            probe="model.identity",
-            verdict=verdict,
-            measured_at=now,
-            expires_at=now + timedelta(days=7),
-        )
-        finish_run(run=run)
+    save(answer_of(release, "identity.input-limits"), bob, claims={"max_input": 8192, "unit": "tokens"})
+    for limit, told in ((4096, 1), (4096, 1), (8192, 1), (2048, 2)):
+        run = request_run(release=release)
+        held = claim_run(run_id=run.pk)
+        limits = {"limits": [{"key": "context_tokens", "value": limit, "where": "the model list"}]}
+        seen = Measurement(PROBES["model.limits"], limits, (), timezone.now())
+        record_findings(run=held, visits=[Visited(None, [seen])])
+        finish_run(run=held)
         assert len(heard(bob)) == told
+
+
+def test_who_answered_hears_when_evidence_goes_stale(team, alice, bob, edition):
+    release = make_release(make_model(team, alice), alice)
+    save(answer_of(release, "identity.input-limits"), bob, claims={"max_input": 8192, "unit": "tokens"})
+    held = claim_run(run_id=request_run(release=release).pk)
+    limits = {"limits": [{"key": "context_tokens", "value": 8192, "where": "the model list"}]}
+    seen = Measurement(PROBES["model.limits"], limits, (), timezone.now())
+    record_findings(run=held, visits=[Visited(None, [seen])])
+    later = timezone.now() + timedelta(days=40)
+    assert expire_findings(now=later) > 0
+    assert expire_findings(now=later) == 0
+    assert heard(bob) == ["Evidence for 1 item of assist-chat 1.0 is no longer fresh"]

@@ -178,6 +178,25 @@ def test_a_failed_migration_ends_it_with_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("REDIS_URL", "redis://:secret-word@127.0.0.1:1/0", "The broker that REDIS_URL names cannot be used: "),
+        ("REDIS_URL", "nonsense", "The broker that REDIS_URL names cannot be used: "),
+        ("PREFLIGHT_DATA_DIR", "/dev/null/data", "The data directory /dev/null/data cannot be used: "),
+        ("DATABASE_URL", "nonsense", 'Environment variable "DATABASE_URL" invalid: '),
+    ],
+)
+def test_a_setting_that_cannot_be_used_ends_it_with_one_sentence(
+    tmp_path: Path, variable: str, value: str, says: str
+) -> None:
+    ended = manage("up", "--port", "0", **{"PREFLIGHT_DATA_DIR": str(tmp_path / "data"), variable: value})
+    assert ended.returncode == 1
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret-word" not in ended.stderr
+
+
 def test_the_setup_link_ends_when_there_is_an_administrator(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
     settings.BASE_URL = "http://preflight.example"
     call_command("setup_link")

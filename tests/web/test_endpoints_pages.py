@@ -6,6 +6,7 @@ import pytest
 
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
+from checklists.registry.services import change_endpoint
 from tests.build import make_endpoint, make_model, make_release
 from tests.conftest import Cast
 from tests.web.steps import at, signed_in, text
@@ -62,10 +63,28 @@ def test_a_header_value_is_in_no_page_no_journal_and_no_error(cast: Cast, releas
 
 def test_stored_headers_are_kept_replaced_or_removed(cast: Cast, release: Release) -> None:
     endpoint = make_endpoint(release, cast.alice, headers={"A": "1", "B": "2", "C": "3"})
-    data = form(url=endpoint.url, header_value_1="changed", header_remove_2="on", header_name_3="D", header_value_3="4")
+    data = form(
+        url=endpoint.url,
+        header_name_0="A",
+        header_name_1="B",
+        header_value_1="changed",
+        header_name_2="C",
+        header_remove_2="on",
+        header_name_3="D",
+        header_value_3="4",
+    )
     assert signed_in(cast.bob).post(at("endpoint_edit", release, endpoint.pk), data).status_code == 302
     endpoint.refresh_from_db()
     assert endpoint.headers == {"A": "1", "B": "changed", "D": "4"}
+
+
+def test_a_header_is_replaced_by_its_name_even_when_another_came_in_before_it(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, headers={"B": "2", "C": "3"})
+    shown = form(url=endpoint.url, header_name_0="B", header_value_0="changed", header_name_1="C", header_remove_1="on")
+    change_endpoint(endpoint=endpoint, by=cast.alice, headers={"A": "1", "B": "2", "C": "3"})
+    assert signed_in(cast.bob).post(at("endpoint_edit", release, endpoint.pk), shown).status_code == 302
+    endpoint.refresh_from_db()
+    assert endpoint.headers == {"A": "1", "B": "changed"}
 
 
 def test_kept_headers_do_not_follow_the_address_to_another_server(cast: Cast, release: Release) -> None:

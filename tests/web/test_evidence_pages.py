@@ -62,6 +62,27 @@ def test_htmx_gets_the_findings_only(cast: Cast, release: Release) -> None:
     assert "HX-Request" in fragment["Vary"]
 
 
+@pytest.mark.parametrize(("observation", "says"), [
+    ({"stack": "openai", "error": "refused_address", "why": "It is link-local."}, "to be found out"),
+    ({"stack": "openai", "error": "no_route", "why": "No health route was found."}, "OpenAI-compatible"),
+    ({"stack": "openai", "status": 200, "ms": 1.0}, "OpenAI-compatible"),
+])  # fmt: skip
+def test_a_stack_counts_as_found_out_only_where_somebody_answered(
+    cast: Cast, release: Release, observation: dict[str, Any], says: str
+) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    make_finding(
+        release, "reliability.warmup-validated", "inconclusive", endpoint=endpoint, probe="endpoint.health",
+        observation=observation,
+    )  # fmt: skip
+    make_finding(
+        release, "security.access-control", "inconclusive", endpoint=endpoint, probe="access.control",
+        observation={"stack": "openai", "routes": []},
+    )  # fmt: skip
+    cells = text(signed_in(cast.alice).get(at("evidence", release))).split('data-label="Serving stack"')[1]
+    assert says in cells.split("</td>")[0]
+
+
 def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
     endpoint = make_endpoint(release, cast.alice)
     finding = make_finding(
@@ -78,7 +99,7 @@ def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
             "samples": 1284,
             "requests": [
                 {"line": "GET /metrics", "key": "ours", "status": 200, "ms": 31},
-                {"line": "GET /x", "key": "wrong", "error": "timeout"},
+                {"line": "GET /x", "key": "wrong", "error": "timeout", "earlier": True},
             ],
         },
     )
@@ -89,6 +110,7 @@ def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
         "31 ms",
         "a wrong key, on purpose",
         "timeout",
+        "sent earlier in this run",
         "bucket begins",
         "1284",
         "&quot;where&quot;",

@@ -61,6 +61,8 @@ def test_a_release_is_opened_from_the_answers_of_an_earlier_one(cast: Cast, rele
         ({"version": "a b"}, "letters and digits"),
         ({"artifact_digest": "latest"}, "algorithm:hex"),
         ({"launch_date": "soon"}, "valid date"),
+        ({"launch_date": "0026-12-01"}, "A date from 2000 to 2200."),
+        ({"launch_date": "9999-12-31"}, "A date from 2000 to 2200."),
         ({"carry_over_from": "9.9"}, "not one of the available choices"),
     ],
 )

@@ -18,6 +18,9 @@ from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
+from checklists.evidence.probes.serving_arguments import ServingArguments
+from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
 
 __all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit"]
@@ -26,12 +29,15 @@ PROBES: dict[str, Probe] = {
     probe.key: probe
     for probe in (
         Health(),
+        StackRecognition(),
         Identity(),
         Limits(),
+        ServingArguments(),
         AccessControl(),
         TlsAndHeaders(),
         MetricsPresent(),
         MetricsLatency(),
+        *PROMETHEUS_PROBES,
         LatencySeries(),  # before anything else warms the endpoint up
         Fingerprint(),
         CountersMove(),

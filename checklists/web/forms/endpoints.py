@@ -23,7 +23,10 @@ class HeaderRow:
 
 
 class EndpointForm(forms.Form):
-    """An endpoint with its secret headers, as rows ``header_name_N``, ``header_value_N``, ``header_remove_N``."""
+    """An endpoint with its secret headers, as rows ``header_name_N``, ``header_value_N``, ``header_remove_N``.
+
+    A stored header is known by its name, never by its row: somebody else may have added or removed one meanwhile.
+    """
 
     name = forms.CharField(max_length=80, help_text="Such as eu-1.")
     url = forms.CharField(
@@ -57,32 +60,37 @@ class EndpointForm(forms.Form):
     def header_rows(self) -> list[HeaderRow]:
         """Stored headers first, then what was typed (names only), then blank rows."""
         rows = [HeaderRow(index, name, stored=True) for index, name in enumerate(sorted(self.kept))]
+        sent = self._sent()
+        removed = {name for name, _, remove in sent if remove}
         for row in rows:
-            row.remove = f"header_remove_{row.index}" in self.data
-        typed = [name for index in range(len(rows), MAX_ROWS) if (name := self._text(f"header_name_{index}"))]
+            row.remove = row.name in removed
+        typed = [name for name, _, remove in sent if name and name not in self.kept and not remove]
         rows += [HeaderRow(len(rows) + offset, name) for offset, name in enumerate(typed)]
         return rows + [HeaderRow(len(rows) + offset) for offset in range(BLANK_ROWS)]
 
     def _text(self, name: str) -> str:
         return str(self.data.get(name, "")).strip()
 
+    def _sent(self) -> list[tuple[str, str, bool]]:
+        """The rows that say something: name, value, and whether to remove it."""
+        rows = [
+            (self._text(f"header_name_{n}"), self._text(f"header_value_{n}"), f"header_remove_{n}" in self.data)
+            for n in range(MAX_ROWS)
+        ]
+        return [row for row in rows if row[0] or row[1]]
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        headers: dict[str, str] = {}
-        stored = sorted(self.kept)
-        for index in range(MAX_ROWS):
-            value = self._text(f"header_value_{index}")
-            if index < len(stored):
-                if f"header_remove_{index}" not in self.data:
-                    headers[stored[index]] = value or KEPT
-                continue
-            name = self._text(f"header_name_{index}")
-            if name and not value:
-                self.add_error(None, f"Header {name}: type its value. Values are never sent back to the browser.")
-            elif value and not name:
-                self.add_error(None, "A header value has no name beside it. Nothing was saved.")
+        headers = dict.fromkeys(self.kept, KEPT)
+        for name, value, remove in self._sent():
+            if remove:
+                headers.pop(name, None)
+            elif name and (value or name in headers):
+                headers[name] = value or KEPT
             elif name:
-                headers[name] = value
+                self.add_error(None, f"Header {name}: type its value. Values are never sent back to the browser.")
+            else:
+                self.add_error(None, "A header value has no name beside it. Nothing was saved.")
         cleaned["headers"] = headers
         return cleaned
 

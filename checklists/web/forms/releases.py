@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from checklists.registry.models import Release, digest_validator, version_valida
 from checklists.web.forms import offer
 
 ENVIRONMENTS = ("production", "staging")
+FIRST_YEAR, LAST_YEAR = 2000, 2200  # beyond it, it is a slip of the keyboard
 
 
 class ReleaseForm(forms.Form):
@@ -58,6 +60,12 @@ class ReleaseForm(forms.Form):
         if version == "new":
             raise forms.ValidationError("This word is taken by an address of the site. Choose another.")
         return version
+
+    def clean_launch_date(self) -> date | None:
+        day: date | None = self.cleaned_data["launch_date"]
+        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise forms.ValidationError(f"A date from {FIRST_YEAR} to {LAST_YEAR}.")
+        return day
 
     def clean_environment(self) -> str:
         return str(self.cleaned_data["environment"]).strip() or "production"

@@ -118,9 +118,15 @@ def _endpoint_row(endpoint: Endpoint, findings: list[Finding]) -> EndpointRow:
     mine = [finding for finding in findings if finding.endpoint_id == endpoint.pk]
     health = max((f for f in mine if f.probe == "endpoint.health"), key=lambda f: f.measured_at, default=None)
     observations = [f.observation for f in mine if isinstance(f.observation, dict)]
-    seen = next((str(each["stack"]) for each in observations if each.get("stack")), "")
+    # Where nobody answered, the stack is what was supposed, not what was found out.
+    answered = health is None or _error_of(health) in ("", "no_route")
+    seen = next((str(each["stack"]) for each in observations if answered and each.get("stack")), "")
     last = max(mine, key=lambda f: f.measured_at, default=None)
     return EndpointRow(endpoint, health, dict(Stack.choices).get(seen, seen), last)
+
+
+def _error_of(finding: Finding) -> str:
+    return str(finding.observation.get("error", "")) if isinstance(finding.observation, dict) else ""
 
 
 @require_safe

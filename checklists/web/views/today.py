@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from checklists.assessments.models import Answer, Waiver
@@ -26,8 +26,14 @@ MOST = 8
 
 @signed_in
 def today(request: Request) -> HttpResponse:
-    """Sections appear for what the viewer is; each says what to do when it is empty."""
+    """Sections appear for what the viewer is; each says what to do when it is empty.
+
+    Whoever leads, and does nothing else here, begins with the overview.
+    """
     user = request.user
+    works_here = user.access.own_teams or user.access.reviewer_roles or can(user, "journal.read")
+    if user.access.has(OrganisationRole.LEADER) and not works_here:
+        return redirect("web:overview")
     context: dict[str, Any] = {"now": timezone.now(), "can_register": user.access.writes_somewhere}
     if user.access.own_teams:
         context |= _as_member(user)

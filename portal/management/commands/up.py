@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from portal.launch import Launch, claim, require_free, require_free_for_demo
 from portal.processes import StartFailure
-from portal.servers import free_port, start_postgres, start_valkey
+from portal.servers import free_port, require_broker, start_postgres, start_valkey
 from portal.supervisor import Stopped, Supervisor, stopped_by_signals
 
 
@@ -81,7 +81,9 @@ class Command(BaseCommand):
     def start_servers(self, launch: Launch, supervisor: Supervisor, *, pg: bool) -> tuple[dict[str, str], str]:
         """The broker and the database that nobody provides: their addresses, and the database in words."""
         addresses: dict[str, str] = {}
-        if not os.environ.get("REDIS_URL"):
+        if theirs := os.environ.get("REDIS_URL"):
+            require_broker(theirs)
+        else:
             broker = start_valkey(launch.data / "valkey")
             supervisor.keep(broker.process)
             addresses["REDIS_URL"] = broker.url

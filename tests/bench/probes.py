@@ -1,0 +1,352 @@
+"""How fast endpoints are probed, beside a bare HTTP client and Debian's blackbox exporter.
+
+``python -m tests.bench.probes [--sizes 1000 3000 10000]``
+
+Everything runs on loopback, on whatever database the tests run on. Each size probes that many endpoints, every one with
+an address of its own, with the cheap set of probes, by two workers that do real runs (claim, visit, judge, record). The
+same number of requests is then sent to the same addresses by the HTTP library alone, and the exporter is asked to probe
+them. Absolute numbers mean little on a shared machine; the ratios are taken within one run of this program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SIZES = (1000, 3000, 10_000)
+WORKERS = 2
+AT_ONCE = 50
+PER_RELEASE = 20
+ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PREFLIGHT_PROBE_AT_ONCE": str(AT_ONCE)}
+
+
+def address(number: int) -> str:
+    """One of 64,516 loopback addresses."""
+    return f"127.1.{number // 254}.{number % 254 + 1}"
+
+
+# The server: as little work as possible, so that what asks is what is measured
+
+
+class Answers(asyncio.Protocol):
+    asked = 0
+
+    def __init__(self, replies: dict[bytes, bytes]) -> None:
+        self.replies = replies
+        self.rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.rest += data
+        while b"\r\n\r\n" in self.rest:
+            head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+            length = next(
+                (int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), 0
+            )
+            if len(self.rest) < length:  # the body is on its way
+                self.rest = head + b"\r\n\r\n" + self.rest
+                return
+            self.rest = self.rest[length:]
+            path = head.split(b" ", 2)[1]
+            if path == b"/asked":
+                self.transport.write(reply(str(Answers.asked).encode()))
+                continue
+            Answers.asked += 1
+            key = path if b"authorization: bearer bench-key" in head.lower() or path in OPEN else b"401"
+            self.transport.write(self.replies.get(key, self.replies[b"404"]))
+
+
+OPEN = {b"/health"}
+
+
+def reply(body: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> bytes:
+    head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, kind, len(body)) + body
+
+
+def replies() -> dict[bytes, bytes]:
+    from tests.evidence.test_probes import VLLM
+
+    found = {}
+    for route, body in VLLM.items():
+        method, _, path = route.rpartition(" ")
+        if method in ("", "GET") and not callable(body):
+            if isinstance(body, bytes | str):
+                found[path.encode()] = reply(body.encode() if isinstance(body, str) else body, kind=b"text/plain")
+            else:
+                found[path.encode()] = reply(json.dumps(body).encode())
+    return {
+        **found,
+        b"401": reply(b'{"error": "Unauthorized"}', b"401 Unauthorized"),
+        b"404": reply(b'{"detail": "Not Found"}', b"404 Not Found"),
+    }
+
+
+async def serve(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    table = replies()
+    server = await loop.create_server(lambda: Answers(table), "0.0.0.0", port, backlog=4096)
+    async with server:
+        await server.serve_forever()
+
+
+# What is measured
+
+
+def peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def work(ids: list[int]) -> dict[str, Any]:
+    """One worker: real runs, and what memory they took."""
+    import django
+
+    django.setup()
+    from checklists.evidence.runner import perform_runs
+
+    before = peak_mib()
+    started = time.monotonic()
+    done = perform_runs(run_ids=ids)
+    return {"done": done, "seconds": time.monotonic() - started, "before_mib": before, "peak_mib": peak_mib()}
+
+
+async def bare(first: int, count: int, each: int, port: int) -> None:
+    """``each`` GETs to every address over one connection, by the HTTP library and nothing else."""
+    import httpcore2
+
+    numbers = iter(range(first, first + count))
+
+    async def one() -> None:
+        for number in numbers:
+            async with httpcore2.AsyncConnectionPool() as pool:
+                for _ in range(each):
+                    answer = await pool.request(
+                        "GET",
+                        f"http://{address(number)}:{port}/v1/models",
+                        headers={"Authorization": "Bearer bench-key"},
+                    )
+                    assert answer.status == 200
+
+    await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+
+
+async def exported(first: int, count: int, each: int, port: int, exporter: int) -> None:
+    """``each`` probes of every address by the exporter."""
+    import httpcore2
+
+    numbers = iter(number for number in range(first, first + count) for _ in range(each))
+
+    async with httpcore2.AsyncConnectionPool(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE) as pool:
+
+        async def one() -> None:
+            for number in numbers:
+                url = f"http://127.0.0.1:{exporter}/probe?module=http_2xx&target=http://{address(number)}:{port}/health"
+                answer = await pool.request("GET", url)
+                assert b"probe_success 1" in answer.content, answer.content[-300:]
+
+        await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+
+
+# Putting it together
+
+
+def register(size: int, port: int) -> list[int]:
+    """That many endpoints in releases of ``PER_RELEASE``, each with a queued run; the ids of the runs."""
+    from django.utils import timezone
+
+    from checklists.assessments.models import Answer
+    from checklists.catalog.editions import current_edition, view
+    from checklists.evidence.models import ProbeRun
+    from checklists.people.models import Team
+    from checklists.registry.models import Endpoint, Model, Release
+
+    now, edition = timezone.now(), current_edition()
+    team = Team.objects.first() or Team.objects.create(slug="bench", name="Bench", path="/1/")
+    stem = f"bench-{size}-{os.getpid()}"
+    models = [
+        Model(slug=f"{stem}-{n}", name=stem, team=team, family="llm", tier=2, created_at=now)
+        for n in range(size // PER_RELEASE)
+    ]
+    Model.objects.bulk_create(models)
+    releases = [
+        Release(model=model, version="1", edition=edition, created_at=now, changed_at=now, stage="draft")
+        for model in models
+    ]
+    Release.objects.bulk_create(releases)
+    claims = {
+        "identity.input-limits": {"max_input": 8192, "unit": "tokens"},
+        "security.access-control": {"scheme": "api_key"},
+    }
+    for start in range(0, len(releases), 50):
+        Answer.objects.bulk_create(
+            Answer(release=release, item_id=item.id, status="met", claims=claims.get(item.key, {}))
+            for release in releases[start : start + 50]
+            for item in view(edition).items
+        )
+    Endpoint.objects.bulk_create(
+        [
+            Endpoint(
+                release=releases[number // PER_RELEASE],
+                name=f"e{number % PER_RELEASE}",
+                url=f"http://{address(number)}:{port}",
+                stack="vllm",
+                headers={"Authorization": "Bearer bench-key"},
+            )
+            for number in range(size)
+        ],
+        batch_size=1000,
+    )
+    runs = [ProbeRun(release=release, created_at=now, reason="scheduled", lease_until=now) for release in releases]
+    ProbeRun.objects.bulk_create(runs)
+    return [run.pk for run in runs]
+
+
+def split(ids: list[int]) -> list[list[int]]:
+    return [ids[n::WORKERS] for n in range(WORKERS)]
+
+
+def side_by_side(commands: list[list[str]]) -> tuple[float, list[str]]:
+    """Run this module's commands as processes of their own: seconds until the last has ended, and what each printed."""
+    started = time.monotonic()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.probes", *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **ENVIRONMENT},
+        )
+        for command in commands
+    ]
+    try:
+        said = [process.communicate(timeout=3600)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    if any(process.returncode for process in processes):
+        raise SystemExit("one of the measured processes failed")
+    return time.monotonic() - started, said
+
+
+@contextlib.contextmanager
+def running(command: list[str], url: str) -> Iterator[None]:
+    import httpx2
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            with contextlib.suppress(httpx2.HTTPError):
+                httpx2.get(url, trust_env=False)
+                break
+            if process.poll() is not None:
+                raise SystemExit(f"{command[0]} did not start")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def measure(size: int, port: int, exporter: int | None) -> dict[str, Any]:
+    import httpx2
+
+    def asked() -> int:
+        return int(httpx2.get(f"http://127.0.0.1:{port}/asked", trust_env=False).text)
+
+    ids = register(size, port)
+    before = asked()
+    _, said = side_by_side([["work", json.dumps(part)] for part in split(ids)])
+    workers = [json.loads(text.splitlines()[-1]) for text in said]
+    requests = asked() - before
+    seconds = max(worker["seconds"] for worker in workers)
+    each = max(1, round(requests / size))
+    half = size // WORKERS
+    bare_s, _ = side_by_side([["bare", str(n * half), str(half), str(each), str(port)] for n in range(WORKERS)])
+    row = {
+        "endpoints": size,
+        "runs": sum(worker["done"] for worker in workers),
+        "endpoints_per_s": size / seconds,
+        "requests": requests,
+        "requests_per_s": requests / seconds,
+        "bare_requests_per_s": half * WORKERS * each / bare_s,
+        "worker_mib_before": max(worker["before_mib"] for worker in workers),
+        "worker_mib_peak": max(worker["peak_mib"] for worker in workers),
+    }
+    row["share_of_bare"] = row["requests_per_s"] / row["bare_requests_per_s"]
+    if exporter is not None:
+        share = min(each, 3)  # its rate does not depend on how often it is asked
+        tail = [str(share), str(port), str(exporter)]
+        exporter_s, _ = side_by_side([["exported", str(n * half), str(half), *tail] for n in range(WORKERS)])
+        row["exporter_requests_per_s"] = half * WORKERS * share / exporter_s
+        row["share_of_exporter"] = row["requests_per_s"] / row["exporter_requests_per_s"]
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    sizes = parser.parse_args().sizes
+    os.environ |= ENVIRONMENT
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.utils import timezone
+
+    from checklists.evidence.models import AllowedNetwork
+
+    call_command("migrate", verbosity=0)
+    call_command("sync_catalog", verbosity=0)
+    AllowedNetwork.objects.get_or_create(cidr="127.0.0.0/8", defaults={"created_at": timezone.now()})
+    port, exporter_port = free_port(), free_port()
+    program = shutil.which("prometheus-blackbox-exporter")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            running([sys.executable, "-m", "tests.bench.probes", "serve", str(port)], f"http://127.0.0.1:{port}/asked")
+        )
+        if program:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            (folder / "blackbox.yml").write_text("modules: {http_2xx: {prober: http, timeout: 5s}}\n")
+            options = [f"--config.file={folder / 'blackbox.yml'}", f"--web.listen-address=127.0.0.1:{exporter_port}"]
+            stack.enter_context(running([program, *options], f"http://127.0.0.1:{exporter_port}/-/healthy"))
+        else:
+            print("prometheus-blackbox-exporter is not on PATH: it is left out.")
+        for size in sizes:
+            row = measure(size, port, exporter_port if program else None)
+            print(json.dumps({key: round(value, 2) for key, value in row.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["serve", number]:
+            asyncio.run(serve(int(number)))
+        case ["work", ids]:
+            print(json.dumps(work(json.loads(ids))))
+        case ["bare", *numbers]:
+            asyncio.run(bare(*map(int, numbers)))
+        case ["exported", *numbers]:
+            asyncio.run(exported(*map(int, numbers)))
+        case _:
+            main()
