@@ -20,9 +20,11 @@ from django.core.cache import cache
 
 from portal.launch import AS_ROOT, CELERY
 from portal.processes import Process
+from tests.evidence.real import programs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WITHOUT_BROWSER = "Chromium is not on PATH"
+WITHOUT_SERVERS = "Servers are not installed"
 
 
 # The rooms whose rules live in the database as much as in Python; `python -m tests` repeats their tests on SQLite.
@@ -35,28 +37,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         uses_it = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(item.fixturenames)  # type: ignore[attr-defined]
         if uses_it and item.path.parent.name in ROOMS:
             item.add_marker(pytest.mark.database)
-    skip_or_require_the_browser(items)
+    skip_or_require(items, "browser", lambda marker: "" if CHROMIUM else WITHOUT_BROWSER)
+    skip_or_require(items, "servers", lambda marker: without_servers(*marker.args))
 
 
-# Chromium
+# What a machine may lack: Chromium, and the real servers that probes are tried at
 
 
-def skip_or_require_the_browser(items: list[pytest.Item]) -> None:
-    browser_items = [item for item in items if item.get_closest_marker("browser")]
-    if CHROMIUM or not browser_items:
-        return
-    if os.environ.get("PREFLIGHT_REQUIRE_BROWSER") == "1":
-        raise pytest.UsageError(f"{WITHOUT_BROWSER}, and PREFLIGHT_REQUIRE_BROWSER=1 asks for the browser tests.")
-    for item in browser_items:
-        item.add_marker(pytest.mark.skip(reason=WITHOUT_BROWSER))
+def without_servers(*names: str) -> str:
+    """Which of these servers are not installed, as a sentence without its full stop; empty if all are."""
+    missing = [name for name in names if programs.find(name) is None]
+    return f"{WITHOUT_SERVERS}: {', '.join(missing)}" if missing else ""
+
+
+def skip_or_require(items: list[pytest.Item], marker: str, lacking: Callable[[pytest.Mark], str]) -> None:
+    """Skip what this machine lacks the programs for; with PREFLIGHT_REQUIRE_<MARKER>=1 that is an error."""
+    variable = f"PREFLIGHT_REQUIRE_{marker.upper()}"
+    for item in items:
+        if (mark := item.get_closest_marker(marker)) and (reason := lacking(mark)):
+            if os.environ.get(variable) == "1":
+                raise pytest.UsageError(f"{reason}, and {variable}=1 asks for the tests that need it.")
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = terminalreporter.stats.get("skipped", [])
-    count = sum(WITHOUT_BROWSER in str(report.longrepr) for report in reports)
-    if count:
-        terminalreporter.section("BROWSER TESTS WERE SKIPPED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{count} browser tests did not run: {WITHOUT_BROWSER}. Install chromium and run again.")
+    for what, reason, remedy in (
+        ("BROWSER TESTS", WITHOUT_BROWSER, "Install chromium and run again."),
+        ("TESTS AT REAL SERVERS", WITHOUT_SERVERS, f"Run {programs.INSTALL} and then the tests again."),
+    ):
+        count = sum(reason in str(report.longrepr) for report in reports)
+        if count:
+            terminalreporter.section(f"{what} WERE SKIPPED", sep="!", red=True, bold=True)
+            terminalreporter.line(f"{count} tests did not run. {reason}. {remedy}")
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,10 @@ class Histogram:
         """JSON knows no infinity: the last bound is left out."""
         return {"name": self.name, "bounds": list(self.bounds[:-1]), "counts": list(self.counts)}
 
+    def picture(self, goals: Mapping[str, float], unit: str) -> dict[str, Any]:
+        """What a judgement shows of it: as JSON (cumulative counts), with the goals to draw in, all in one unit."""
+        return {**self.as_json(), "goals": [{"label": k, "value": v} for k, v in goals.items()], "unit": unit}
+
     @classmethod
     def from_json(cls, data: Any) -> Histogram | None:
         """The histogram of ``as_json``, or ``None`` for anything else."""

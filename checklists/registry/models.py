@@ -45,10 +45,12 @@ class Stack(models.TextChoices):
     NIM = "nim", "NVIDIA NIM"
     OLLAMA = "ollama", "Ollama"
     LLAMACPP = "llamacpp", "llama.cpp"
+    LLAMACPP_PYTHON = "llamacpp_python", "llama-cpp-python"
     LITELLM = "litellm", "LiteLLM proxy"
     RAYSERVE = "rayserve", "Ray Serve LLM"
     TORCHSERVE = "torchserve", "TorchServe"
     COMFYUI = "comfyui", "ComfyUI"
+    SPEACHES = "speaches", "Speaches"
     OPENAI = "openai", "OpenAI-compatible"
 
 

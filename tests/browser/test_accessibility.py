@@ -31,7 +31,7 @@ LOOKS: dict[str, tuple[str, ...]] = {
         *("inbox", "search"),
     ),
     "sam": ("today", "reviews", "review", "submission", "waiver_decision", "checklist", "inbox"),
-    "leo": ("today", "overview", "items", "models", "catalog", "edition", "catalog_item"),
+    "leo": ("today", "overview", "items", "releases", "models", "catalog", "edition", "catalog_item"),
     "root": ("today", "settings", "people", "person", "teams", "team", "routes", "networks", "tokens", "journal"),
 }
 NO_SCREEN = {"overview_csv", "release", "answer", "probe_run"}  # a file; they lead to another screen

@@ -133,7 +133,7 @@ def test_a_run_measures_judges_and_tells_the_journal(endpoint: Any, release: Any
     assert current(release, "identity.input-limits") == ["contradicted"]
     assert current(release, "security.access-control", "access.control") == ["verified"]
     assert current(release, "performance.latency-targets", "metrics.latency") == ["verified"]
-    assert current(release, "observability.cache") == ["inconclusive"]
+    assert current(release, "observability.cache", "metrics.present") == ["inconclusive"]
     assert Finding.objects.filter(release=release, item=None, probe="endpoint.health", verdict="verified").count() == 1
     limit = Finding.objects.get(release=release, item_key="identity.input-limits")
     assert (limit.claimed, limit.observed, limit.unit) == ("131072", "32768", "tokens")

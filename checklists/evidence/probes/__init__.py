@@ -1,15 +1,29 @@
-"""Every probe there is, in the order in which they run: the cheap ones first, the one that generates last."""
+"""Every probe there is, in the order in which they run: the cheap ones first, the rough ones last."""
 
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
 from checklists.evidence.probes.capacity import Capacity
-from checklists.evidence.probes.generation import SmallGeneration
+from checklists.evidence.probes.generation import (
+    Burst,
+    Compatibility,
+    CountersMove,
+    Fingerprint,
+    LatencySeries,
+    Modalities,
+    OddInputs,
+    OversizedInput,
+    SafetyBehaviour,
+    SlowRequest,
+)
 from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
 from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
+from checklists.evidence.probes.serving_arguments import ServingArguments
+from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
 
 __all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit"]
@@ -18,8 +32,10 @@ PROBES: dict[str, Probe] = {
     probe.key: probe
     for probe in (
         Health(),
+        StackRecognition(),
         Identity(),
         Limits(),
+        ServingArguments(),
         AccessControl(),
         TlsAndHeaders(),
         MetricsPresent(),
@@ -30,6 +46,16 @@ PROBES: dict[str, Probe] = {
         ResourceContract(),
         ModelHub(),
         ImageRegistry(),
-        SmallGeneration(),
+        *PROMETHEUS_PROBES,
+        LatencySeries(),  # before anything else warms the endpoint up
+        Fingerprint(),
+        CountersMove(),
+        Modalities(),
+        Compatibility(),
+        SafetyBehaviour(),
+        SlowRequest(),
+        OversizedInput(),
+        OddInputs(),
+        Burst(),
     )
 }

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
+from checklists.evidence.recognition import Recognition, find_out
 from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
-from checklists.evidence.stacks import STACKS, Route, Stack, owner_of
+from checklists.evidence.stacks import STACKS, Route, Stack
 
 Observation = dict[str, Any]
 Claims = Mapping[str, Any]
@@ -157,12 +158,18 @@ class Visit:
         self.log: list[dict[str, Any]] = []
         self.exchanges: list[Exchange] = []
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
-        self._stack: str | None = None
+        self._recognition: Recognition | None = None
         self._until: float | None = None
 
     def begin(self, seconds: float) -> None:
         """Give the next probe so much time for all its requests together."""
         self._until = time.monotonic() + seconds
+
+    def beside(self, target: Target) -> Visit:
+        """A visit to another endpoint within this one: its requests share the log and the time of this one."""
+        other = Visit(target, self.session)
+        other.log, other.exchanges, other._until = self.log, self.exchanges, self._until
+        return other
 
     def take_log(self) -> list[dict[str, Any]]:
         """What was relied on since last asked; two reads of one answer stand there once."""
@@ -285,30 +292,14 @@ class Visit:
         return wrong or {"Authorization": f"Bearer {WRONG_KEY}"}
 
     async def stack(self) -> Stack:
-        """The endpoint's serving stack: as declared, or found out from answers that cost nothing."""
-        if self._stack is None:
-            self._stack = await self._recognise() if self.target.stack not in STACKS else self.target.stack
-        return STACKS[self._stack]
+        """The endpoint's serving stack: as its owner says, or found out from answers that cost nothing."""
+        return STACKS[self.target.stack if self.target.stack in STACKS else (await self.recognition()).stack]
 
-    async def _recognise(self) -> str:
-        models = await self.get("/v1/models")
-        if models.error:
-            return "openai"  # nobody is there: asking twelve more times would find out nothing
-        if found := owner_of(models.json()):
-            return found
-        # Those that sign their model list come last: their other signs are such as anybody may have (a /version).
-        for stack in sorted(STACKS.values(), key=lambda stack: bool(stack.owned_by)):
-            for sign in stack.signs:
-                answer = await self.get(sign.path)
-                if answer.error and answer.error.kind in ("timeout", "unreachable"):
-                    return "openai"
-                if not answer.ok or answer.response is None:
-                    continue
-                if sign.key and sign.key in answer.object():
-                    return stack.key
-                if sign.text and sign.text in answer.response.text[:200].lower():
-                    return stack.key
-        return "openai"
+    async def recognition(self) -> Recognition:
+        """What its answers give away of the serving stack, whatever its owner says."""
+        if self._recognition is None:
+            self._recognition = await find_out(self)
+        return self._recognition
 
     def clean(self, observation: Observation) -> Observation:
         """The observation as it may be stored: JSON, without our secrets or anything shaped like a token."""

@@ -19,6 +19,7 @@ from checklists.evidence.probes.base import (
     plain,
     text_of,
 )
+from checklists.evidence.stacks import Stack
 
 
 class Health(Probe):
@@ -93,3 +94,6 @@ class Health(Probe):
             f"{path} answered {status:.0f}, which says neither ready nor not ready ({tried} routes tried).",
             observed=seen,
         )
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        return "Whether it waits for warm-up shows only across a restart."

@@ -9,7 +9,6 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Answer,
     Claims,
     Judgement,
     Observation,
@@ -21,48 +20,14 @@ from checklists.evidence.probes.base import (
     joined,
     list_of,
     nothing_claimed,
-    number_of,
     text_of,
 )
-from checklists.evidence.stacks import STACKS
+from checklists.evidence.probes.serving import list_models, read, same_name, served_models, unsaid
+from checklists.evidence.stacks import STACKS, Stack
 
-MAX_MODELS = 200
+__all__ = ["Identity", "same_name", "served_models"]
+
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
-
-
-async def served_models(visit: Visit) -> tuple[list[dict[str, Any]], Answer]:
-    """The models an endpoint lists, each as ``{id, root, parent, revision, digest, max_len, …}``, and the answer."""
-    stack = await visit.stack()
-    answer = await visit.get(stack.models)
-    rows: list[dict[str, Any]] = []
-    body = answer.object()
-    if stack.key == "ollama":
-        for entry in map(dict_of, list_of(body.get("models"))):
-            name = text_of(entry.get("name")) or text_of(entry.get("model"))
-            details = dict_of(entry.get("details"))
-            rows.append(
-                {
-                    "id": name,
-                    "digest": text_of(entry.get("digest")),
-                    "precision": text_of(details.get("quantization_level")),
-                }
-            )
-        if answer.ok and not rows:  # behind a proxy that serves the OpenAI paths only
-            answer = await visit.get("/v1/models")
-            body = answer.object()
-    rows += [
-        {
-            "id": text_of(entry.get("id")),
-            "root": text_of(entry.get("root")),
-            "parent": text_of(entry.get("parent")),
-            "owned_by": text_of(entry.get("owned_by")),
-            "max_len": number_of(entry.get("max_model_len")),
-            "max_input": number_of(entry.get("max_input_tokens")),  # LiteLLM proxy
-            "n_ctx": number_of(dict_of(entry.get("meta")).get("n_ctx")),
-        }
-        for entry in map(dict_of, list_of(body.get("data")))
-    ]
-    return [row for row in rows if row.get("id")][:MAX_MODELS], answer
 
 
 class Identity(Probe):
@@ -76,60 +41,32 @@ class Identity(Probe):
 
     async def observe(self, visit: Visit) -> Observation:
         stack = await visit.stack()
-        rows, answer = await served_models(visit)
-        observation: Observation = {"stack": stack.key, "where": stack.models, "models": rows}
-        answers = [answer]
-        if stack.key in ("tgi", "tei"):
-            info = await visit.get("/info")
-            answers.append(info)
-            body = info.object()
-            if name := text_of(body.get("model_id")):
-                observation |= {"where": "/info", "version": text_of(body.get("version"))}
-                observation["models"] = [
-                    {
-                        "id": name,
-                        "revision": text_of(body.get("model_sha")),
-                        "precision": text_of(body.get("model_dtype")),
-                    }
-                ]
-        elif stack.key in ("vllm", "ollama"):
-            observation["version"] = text_of(
-                (await visit.get("/version" if stack.key == "vllm" else "/api/version")).object().get("version")
-            )
-        elif stack.key == "sglang":
-            path = text_of((await visit.get("/model_info")).object().get("model_path"))
-            for row in observation["models"]:
-                row["root"] = row.get("root") or path
-            if path and not rows:
-                observation["models"] = [{"id": path}]
-        elif stack.key == "llamacpp":
-            props = (await visit.get("/props")).object()
-            observation["version"] = text_of(props.get("build_info"))
-            if (path := text_of(props.get("model_path"))) and len(rows) == 1:
-                rows[0]["root"] = path
-        elif stack.key == "litellm":
-            observation |= await self._behind_proxy(visit, rows)
-        elif stack.key == "comfyui":
-            observation["version"] = text_of(dict_of(answer.object().get("system")).get("comfyui_version"))
-        if not observation["models"]:
-            bad = next((a for a in answers if not a.ok), None)
-            why = bad.why if bad else f"{observation['where']} lists no models."
-            observation |= {"error": (bad.error.kind if bad and bad.error else "no_models"), "why": why}
+        listed = await list_models(visit)
+        where = " and ".join(listed.where) or stack.models
+        observation: Observation = {"stack": stack.key, "where": where, "models": listed.rows}
+        if not listed.rows:
+            answer = listed.answer
+            return observation | {
+                "error": answer.error.kind if answer.error else "no_models",
+                "why": f"{where} lists no models." if answer.ok else answer.why,
+            }
+        said = list_of((await read(visit, ("version", "parent"))).get("readings"))
+        observation["version"] = next((one["value"] for one in said if one["means"] == "version"), "")
+        for row in listed.rows:
+            parents = [one["value"] for one in said if one["means"] == "parent" and one.get("model") == row["id"]]
+            row.setdefault("parent", next(iter(parents), ""))
         return observation
-
-    async def _behind_proxy(self, visit: Visit, rows: list[dict[str, Any]]) -> Observation:
-        """What the proxy says each alias leads to; it tells only those who hold a key."""
-        behind = {}
-        for entry in map(dict_of, list_of((await visit.get("/v1/model/info")).object().get("data"))):
-            leads_to = text_of(dict_of(entry.get("litellm_params")).get("model"))
-            behind[text_of(entry.get("model_name"))] = leads_to.partition("/")[2] or leads_to
-        for row in rows:
-            row["root"] = behind.get(row["id"], "")
-        return {"where": "/v1/models and /v1/model/info" if behind else "/v1/models"}
 
     def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
         parents = any(text_of(dict_of(row).get("parent")) for row in list_of(observation.get("models")))
         return self.items if parents else self.items[:1]
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if item_key == "identity.lineage":
+            return unsaid(stack, ("parent",), "the model that one was derived from")
+        if item_key == "identity.name-version":
+            return "" if stack.listings else f"{stack.label} lists no models."
+        return super().settles(item_key, stack)
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
@@ -250,21 +187,6 @@ def _lineage(claims: Claims, models: list[dict[str, Any]]) -> Judgement:
         f"The model list names {joined(parents)} as the parent.",
         rule="parent equal",
     )
-
-
-def same_name(one: str, other: str) -> bool:
-    """Equal but for case; a local path or a file equals the name it ends in."""
-    one, other = one.strip().rstrip("/").casefold(), other.strip().rstrip("/").casefold()
-    if not one or not other:
-        return False
-    if one == other or one.removesuffix(":latest") == other.removesuffix(":latest"):
-        return True
-    local = [name for name in (one, other) if name.startswith(("/", "./", "~")) or name.endswith(".gguf")]
-    return bool(local) and _tail(one) == _tail(other)
-
-
-def _tail(name: str) -> str:
-    return name.rpartition("/")[2].removesuffix(".gguf")
 
 
 def _same_hash(want: str, have: str) -> bool | None:

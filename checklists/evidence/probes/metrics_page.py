@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from checklists.evidence import metrics
 from checklists.evidence.probes.base import (
@@ -76,7 +76,12 @@ class MetricsPresent(Probe):
 
     key = "metrics.present"
     title = "Metrics exported"
-    items = ("observability.latency-breakdown", "observability.cache", "observability.throughput", "observability.gpu")
+    items: ClassVar[tuple[str, ...]] = (
+        "observability.latency-breakdown",
+        "observability.cache",
+        "observability.throughput",
+        "observability.gpu",
+    )
     sends = "One GET to the metrics page."
     ttl = timedelta(days=7)
 
@@ -122,10 +127,27 @@ class MetricsPresent(Probe):
             return _gpu(claims, observation)
         return _counter(claims, observation)
 
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if not stack.metrics_paths:
+            return f"{stack.label} exports no metrics over HTTP."
+        if item_key == "observability.latency-breakdown" and not stack.exports(*PHASES.values(), histogram=True):
+            return f"{stack.label} exports no latency by phase."
+        if item_key == "observability.cache" and not stack.exports(*CACHE_MEANINGS):
+            return f"{stack.label} exports nothing about a cache."
+        if item_key == "observability.throughput":
+            return "Whether a counter counts shows only when a request moves it."
+        if item_key == "observability.gpu":
+            return "GPU series usually come from an exporter of their own, so their absence here proves nothing."
+        return super().settles(item_key, stack)
+
 
 def _where(observation: Observation) -> str:
     label = STACKS[key].label if (key := text_of(observation.get("stack"))) in STACKS else "no known stack"
     return f"{text_of(observation.get('where'))} ({label})"
+
+
+def _window(observation: Observation) -> str:
+    return text_of(observation.get("window")) or "since the server started"
 
 
 def _present(observation: Observation, meanings: tuple[str, ...]) -> list[str]:
@@ -258,6 +280,13 @@ class MetricsLatency(Probe):
     sends = "One GET to the metrics page."
     ttl = timedelta(days=1)
 
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if not stack.metrics_paths:
+            return f"{stack.label} exports no metrics over HTTP."
+        if not stack.exports(*PHASES.values(), histogram=True):
+            return f"{stack.label} exports no histogram of latency."
+        return super().settles(item_key, stack)
+
     async def observe(self, visit: Visit) -> Observation:
         page, where, fault = await read_page(visit)
         if page is None:
@@ -297,7 +326,9 @@ class MetricsLatency(Probe):
                 claimed=claimed,
                 unit="ms",
             )
-        return _against_bounds(histogram, goals, claimed, _where(observation), count)
+        return _against_bounds(
+            histogram, goals, claimed, f"{_window(observation)}, read from {_where(observation)}", count
+        )
 
 
 def _against_bounds(
@@ -316,9 +347,7 @@ def _against_bounds(
         parts.append(f"{between} ms, goal {_ms(goal)} ms")
     verdict = next(v for v in (CONTRADICTED, INCONCLUSIVE, VERIFIED) if v in verdicts)
     coarse = " The bucket is too coarse to tell." if verdict == INCONCLUSIVE else ""
-    reason = (
-        f"{'; '.join(parts)}: {count} samples of {histogram.name} since the server started, read from {where}.{coarse}"
-    )
+    reason = f"{'; '.join(parts)}: {count} samples of {histogram.name} {where}.{coarse}"
     return Judgement(
         verdict,
         claimed,
@@ -327,6 +356,7 @@ def _against_bounds(
         reason[0].upper() + reason[1:],
         rule="bucket ends ≤ goal: verified; begins ≥ goal: contradicted",
         samples=count,
+        histogram=histogram.scaled(1000).picture({label: goal for _, label, goal in goals}, "ms"),
     )
 
 

@@ -18,6 +18,7 @@ from checklists.evidence.probes.base import (
     joined,
     text_of,
 )
+from checklists.evidence.stacks import Stack
 
 STRANGER = "https://preflight-probe.invalid"
 # What is wrong with the server's certificate; an unknown issuer may just be a private one that we do not know.
@@ -85,6 +86,13 @@ class TlsAndHeaders(Probe):
                 "Any web page may call it with its visitor's credentials: "
                 "a foreign origin is reflected and credentials are allowed."
             )
+            if item_key is not None and text_of(claims.get("scheme")) != "oidc":
+                # A browser adds cookies by itself, and never a key that a client has to send.
+                return inconclusive(
+                    f"{reason} That is a fault of the endpoint; a key that no browser sends by itself is not touched.",
+                    claimed=claimed,
+                    observed="any origin with credentials",
+                )
             return Judgement(
                 CONTRADICTED,
                 claimed,
@@ -131,3 +139,6 @@ class TlsAndHeaders(Probe):
             claimed=claimed,
             observed=seen,
         )
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        return "TLS alone does not show who may call: it can contradict, and never verify."

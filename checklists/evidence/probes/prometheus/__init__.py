@@ -1,0 +1,47 @@
+"""Probes of a Prometheus server: what it has kept of an endpoint over a window settles what one look cannot."""
+
+from checklists.evidence.probes.prometheus.hardware import (
+    BatchRange,
+    GpuTypes,
+    Parallelism,
+    PeakMemory,
+    Placement,
+    UnitThroughput,
+)
+from checklists.evidence.probes.prometheus.observability import (
+    ErrorsVisible,
+    GpuVisible,
+    KeptInPrometheus,
+    ThroughputVisible,
+)
+from checklists.evidence.probes.prometheus.performance import Cost, LatencyOverWindow, LoadProfile, Throughput
+from checklists.evidence.probes.prometheus.reliability import Backpressure, LoadTest, Timeouts, WarmupValidated
+from checklists.evidence.probes.prometheus.scaling import BatchQueue, ColdStart, LoadNotes, ScalingStrategy, WarmUp
+
+__all__ = ["PROMETHEUS_PROBES"]
+
+PROMETHEUS_PROBES = (
+    LatencyOverWindow(),
+    KeptInPrometheus(),
+    ThroughputVisible(),
+    ErrorsVisible(),
+    GpuVisible(),
+    GpuTypes(),
+    PeakMemory(),
+    Parallelism(),
+    Placement(),
+    BatchRange(),
+    BatchQueue(),
+    Backpressure(),
+    Timeouts(),
+    ColdStart(),
+    WarmUp(),
+    WarmupValidated(),
+    ScalingStrategy(),
+    LoadNotes(),
+    Throughput(),
+    LoadProfile(),
+    UnitThroughput(),
+    Cost(),
+    LoadTest(),
+)

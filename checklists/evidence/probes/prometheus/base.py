@@ -1,0 +1,305 @@
+"""What the probes of a Prometheus server share: which series are the endpoint's, and how they are asked for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from checklists.evidence.probes.base import (
+    NONE,
+    Claims,
+    Judgement,
+    Observation,
+    Probe,
+    Target,
+    Visit,
+    fact_error,
+    inconclusive,
+    joined,
+    number_of,
+    text_of,
+)
+from checklists.evidence.sources.exporters import GPU_IDS
+from checklists.evidence.sources.prometheus import Outcome, Prometheus, Reading, any_of, is_label, matchers
+from checklists.evidence.stacks import STACKS, Meaning, Stack, stack_of_metrics
+
+WINDOW, WINDOW_S = "7d", 7 * 86_400
+WEEK = "in the last 7 days"
+MIN_SAMPLES = 20
+MAX_PODS = 60
+# What tells which model, pods and addresses the endpoint's series belong to: few series each, and always exported.
+_ANCHORS = ("requests_running", "requests_waiting", "generation_tokens_total", "requests_total", "end_to_end_seconds")
+WORDS = {
+    "first_token_seconds": "time to the first token",
+    "per_output_token_seconds": "time per token",
+    "end_to_end_seconds": "request latency",
+    "generation_tokens_total": "generated tokens",
+    "requests_total": "requests",
+    "requests_running": "running requests",
+    "requests_waiting": "waiting requests",
+    "batch_size": "batch sizes",
+    "spend_total": "spend",
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The series of one endpoint: the labels that select them, all names among them, and where its replicas run."""
+
+    prometheus: Prometheus
+    labels: Mapping[str, str]
+    names: frozenset[str]
+    stack: Stack | None
+    pods: tuple[tuple[str, str], ...] = ()  # namespace, pod
+    instances: tuple[str, ...] = ()
+    anchor: str = ""
+
+    def own(self, name: str, labels: Mapping[str, str] | None = None) -> str:
+        """The selector of the endpoint's series of that name."""
+        return name + matchers({**self.labels, **(labels or {})})
+
+    def candidates(self, *meanings: str) -> list[tuple[str, Meaning]]:
+        """The known names of these meanings that Prometheus has of this endpoint, the preferred meaning first."""
+        known = self.stack.metrics.items() if self.stack else ()
+        return [
+            (found, meaning)
+            for key in meanings
+            for name, meaning in known
+            if meaning.key == key and (found := self.named(name, f"{name}_total"))
+        ]
+
+    def histograms(self, *meanings: str) -> list[tuple[str, Meaning]]:
+        """The same for histograms, by their names without an ending."""
+        known = self.stack.metrics.items() if self.stack else ()
+        return [
+            (name, meaning)
+            for key in meanings
+            for name, meaning in known
+            if meaning.key == key and f"{name}_bucket" in self.names
+        ]
+
+    def named(self, *names: str) -> str:
+        """The first of these names that exists, else an empty text."""
+        return next((name for name in names if name in self.names), "")
+
+    def either(self, template: str, found: Iterable[tuple[str, Meaning]]) -> str:
+        """An expression over the first of these series that has samples: ``template`` with ``{}`` for the selector."""
+        parts = [
+            f"{template.replace('{}', self.own(name, meaning.labels))} * {meaning.factor:.12g}"
+            for name, meaning in found
+        ]
+        return " or ".join(f"({part})" for part in parts)
+
+    def on_pods(
+        self,
+        name: str,
+        template: str = "{}",
+        labels: Mapping[str, str] | None = None,
+        patterns: Mapping[str, str] | None = None,
+    ) -> str:
+        """An expression over series of the endpoint's pods that another exporter has: by ``namespace`` and ``pod``,
+        or by ``exported_…`` where Prometheus kept its own labels. Empty without pods."""
+        if not self.pods:
+            return ""
+        where = {
+            "namespace": any_of(sorted({namespace for namespace, _ in self.pods})),
+            "pod": any_of([pod for _, pod in self.pods]),
+        }
+        moved = {f"exported_{key}": value for key, value in where.items()}
+        parts = (
+            template.replace("{}", name + matchers(labels or {}, {**(patterns or {}), **at})) for at in (where, moved)
+        )
+        return f"({' or '.join(parts)})"
+
+    async def gpu_series(self, names: Iterable[str]) -> tuple[str, bool, Outcome]:
+        """The first of these names that tells of the GPUs the endpoint runs on, and whether they are its own: else
+        they are those of its hosts, which others may use too. An empty name if there is none."""
+        names = tuple(names)
+        if found := next((n for n in names if self._exports(n) or (n in self.names and not self.pods)), ""):
+            return found, True, Outcome()
+        expression = self._gpus("", f"last_over_time({{}}[{WINDOW}])", {"__name__": any_of(names)})
+        if not expression:
+            return "", False, Outcome()
+        reading = await self.prometheus.instant(f"count by (__name__) ({expression})")
+        seen = {series.labels.get("__name__", "") for series in reading.series}
+        return next((name for name in names if name in seen), ""), bool(self.pods), reading
+
+    def gpus(self, name: str, template: str = "{}") -> str:
+        """An expression over the series of that name of the GPUs the endpoint runs on."""
+        if self._exports(name) or (name in self.names and not self.pods):
+            return template.replace("{}", self.own(name))
+        return self._gpus(name, template, {})
+
+    def _exports(self, name: str) -> bool:
+        return self.stack is not None and name in self.stack.metrics and name in self.names
+
+    def _gpus(self, name: str, template: str, patterns: Mapping[str, str]) -> str:
+        if self.pods:
+            return self.on_pods(name, template, patterns=patterns)
+        hosts = sorted({host for instance in self.instances if (host := _host(instance))})
+        if not hosts:
+            return ""
+        on_host = {"instance": f"({any_of(hosts)})(:[0-9]+)?"}
+        return template.replace("{}", name + matchers({}, {**patterns, **on_host}))
+
+    @property
+    def workload(self) -> str:
+        """The Deployment or StatefulSet whose pods these are, by their common name; empty if there are several."""
+        names = {workload_of(pod) for _, pod in self.pods}
+        return names.pop() if len(names) == 1 else ""
+
+    @property
+    def namespace(self) -> str:
+        names = {namespace for namespace, _ in self.pods}
+        return names.pop() if len(names) == 1 else ""
+
+
+def workload_of(pod: str) -> str:
+    """What a pod's name says of its owner: ``chat-7d9f8b6c5d-x2x4z`` and ``chat-0`` both belong to ``chat``."""
+    parts = pod.split("-")
+    if len(parts) >= 2 and parts[-1].isdigit():
+        return "-".join(parts[:-1])
+    if len(parts) >= 3 and len(parts[-1]) == 5 and 5 <= len(parts[-2]) <= 10:
+        return "-".join(parts[:-2])
+    return pod
+
+
+def _host(instance: str) -> str:
+    host, colon, port = instance.rpartition(":")
+    return host if colon and port.isdigit() else instance
+
+
+async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
+    """Which series are the target's, and the head of an observation; without a scope, it says why."""
+    prometheus = Prometheus(visit)
+    labels: Mapping[str, str] = {name: value for name, value in visit.target.labels.items() if isinstance(value, str)}
+    where = f"Prometheus at {prometheus.base}"
+
+    def fault(error: str, why: str) -> tuple[None, Observation]:
+        return None, {"where": where if prometheus.base else "Prometheus", "error": error, "why": why}
+
+    if bad := [name for name in visit.target.labels if not is_label(name)]:
+        return fault("labels", f"{joined(bad)[:100]} cannot be the name of a label in Prometheus.")
+    if prometheus.base and not labels:
+        labels, error, why = await _labels_of_target(prometheus, visit.target)
+        if not labels:
+            return fault(error, why)
+    selector = matchers(labels)
+    names, outcome = await prometheus.names(selector, WINDOW_S)
+    if outcome.error:
+        return fault(outcome.error, outcome.why)
+    if not names:
+        return fault("no_series", f"{where} has no series with {selector} {WEEK}.")
+    stack = STACKS["nim"] if visit.target.stack == "nim" else stack_of_metrics(sorted(names))
+    scope = Scope(prometheus, labels, names, stack)
+    anchor = next((name for name, _ in scope.candidates(*_ANCHORS)), "")
+    anchor = anchor or next((f"{name}_count" for name, _ in scope.histograms(*_ANCHORS)), "")
+    anchor = anchor or scope.named("up", *sorted(names))
+    by = "model_name, model, namespace, pod, instance, exported_namespace, exported_pod"
+    seen = await prometheus.instant(f"count by ({by}) (last_over_time({scope.own(anchor)}[{WINDOW}]))")
+    if seen.error:
+        return fault(seen.error, seen.why)
+    for label in ("model_name", "model"):
+        models = sorted({name for series in seen.series if (name := series.labels.get(label, ""))})
+        if len(models) > 1:
+            return fault("ambiguous", f"{selector} selects {len(models)} models ({joined(models, 3)}); add {label}.")
+    pods = sorted({(series.label("namespace"), series.label("pod")) for series in seen.series if series.label("pod")})
+    instances = sorted({name for series in seen.series if (name := series.labels.get("instance", ""))})
+    scope = Scope(prometheus, labels, names, stack, tuple(pods[:MAX_PODS]), tuple(instances), anchor)
+    head = {"where": f"{where}, {selector}", "stack": stack.key if stack else "", "window": WEEK}
+    return scope, {**head, "replicas_seen": len(instances)}
+
+
+async def _labels_of_target(prometheus: Prometheus, target: Target) -> tuple[Mapping[str, str], str, str]:
+    """The labels of the scrape target that is the endpoint itself, by its address; else a kind of error and why."""
+    listing = await prometheus.targets()
+    if listing.error:
+        return {}, listing.error, listing.why
+    places = {netloc for url in (target.metrics_url, target.url) if (netloc := _netloc(url))}
+    found = [row.labels for row in listing.items if _netloc(row.url) in places]
+    if len(found) != 1:
+        return {}, "no_labels", "No labels are recorded that select this endpoint's series in Prometheus."
+    return {name: found[0][name] for name in ("job", "instance") if name in found[0]}, "no_labels", ""
+
+
+def _netloc(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    return f"{parts.hostname}:{port}" if parts.hostname else ""
+
+
+def distinct_gpus(expression: str) -> str:
+    """An expression that counts GPUs, however their series are split."""
+    return f"count(count by (instance, Hostname, {', '.join(GPU_IDS)}) ({expression}))"
+
+
+def first_with_samples(readings: Mapping[str, Reading]) -> tuple[str, Reading]:
+    """The first reading that holds series, with its key."""
+    return next(((key, reading) for key, reading in readings.items() if reading.series), ("", Reading()))
+
+
+def whole_or_zero(value: Any) -> float | None:
+    """A number people claimed that may be zero."""
+    if not isinstance(value, bool) and (value == 0 or (isinstance(value, str) and value.strip() in ("0", "0.0"))):
+        return 0.0
+    return number_of(value)
+
+
+def where_of(observation: Observation) -> str:
+    return text_of(observation.get("where"))
+
+
+def _either(meanings: tuple[str, ...]) -> str:
+    return " or ".join(dict.fromkeys(WORDS.get(key, key.replace("_", " ")) for key in meanings))
+
+
+class PrometheusProbe(Probe):
+    """A probe of the endpoint's series. ``needs``: groups of meanings; the stack must export one of each group, and one
+    of ``histograms`` as a histogram."""
+
+    reads: ClassVar[tuple[str, ...]] = ("prometheus",)
+    sends: ClassVar[str] = "A few reading queries to the Prometheus server; nothing to the endpoint."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    histograms: ClassVar[tuple[str, ...]] = ()
+
+    async def observe(self, visit: Visit) -> Observation:
+        scope, head = await scope_of(visit)
+        if scope is None:
+            return head
+        seen = await self.read(scope, visit.target)
+        return {**head, **seen, "queries": [query[:500] for query in scope.prometheus.queries[:20]]}
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        if why := fact_error(observation):
+            return inconclusive(why, claimed=self.claimed(claims))
+        return self.compare(claims, observation, others)
+
+    @abstractmethod
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        """What the endpoint's series show, as JSON."""
+
+    @abstractmethod
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        """The verdict on an observation that holds something. Pure."""
+
+    def claimed(self, claims: Claims) -> str:
+        """The claim in a few words, for when there is nothing to compare it with."""
+        return ""
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if why := super().settles(item_key, stack):
+            return why
+        for group in self.needs:
+            if not stack.exports(*group):
+                return f"{stack.label} exports no metric of {_either(group)}."
+        if self.histograms and not stack.exports(*self.histograms, histogram=True):
+            return f"{stack.label} exports no histogram of {_either(self.histograms)}."
+        return ""

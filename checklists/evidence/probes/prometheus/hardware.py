@@ -1,0 +1,478 @@
+"""What it runs on: GPUs, their memory and type, nodes, and what comes out of one GPU."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from checklists.evidence.metrics import Histogram, bucket_of_quantile
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Target,
+    dict_of,
+    inconclusive,
+    joined,
+    list_of,
+    nothing_claimed,
+    number_of,
+    plain,
+    text_of,
+    texts_of,
+)
+from checklists.evidence.probes.prometheus.base import (
+    MIN_SAMPLES,
+    WEEK,
+    WINDOW,
+    PrometheusProbe,
+    Scope,
+    distinct_gpus,
+    where_of,
+)
+from checklists.evidence.probes.prometheus.load import (
+    HISTORY_S,
+    MIN_BUSY,
+    MONTH,
+    Points,
+    bounds_in,
+    load_history,
+    moment,
+    short,
+    summaries,
+    value_of,
+)
+from checklists.evidence.sources.exporters import (
+    GPU_IDS,
+    GPU_MEMORY,
+    GPU_MODELS,
+    GPU_RESOURCES,
+    GPU_SERIES,
+    INSTANCE_TYPES,
+)
+from checklists.evidence.sources.prometheus import Reading, any_of, matchers
+from checklists.evidence.units import convert
+
+KUBERNETES = ("prometheus", "kubernetes")
+
+
+async def gpu_history(scope: Scope, history: Mapping[str, Points]) -> tuple[Points, str]:
+    """GPUs in use by time, or replicas where no exporter tells GPUs: ``gpu``, ``replica``, or empty if neither."""
+    name, own, _ = await scope.gpu_series(GPU_SERIES)
+    if name and own:
+        reading = await scope.prometheus.range(distinct_gpus(scope.gpus(name)), HISTORY_S)
+        if points := reading.points:
+            return points, "gpu"
+    if scope.pods:
+        asked = scope.on_pods("kube_pod_container_resource_requests", patterns={"resource": any_of(GPU_RESOURCES)})
+        reading = await scope.prometheus.range(f"sum({asked})", HISTORY_S)
+        if points := reading.points:
+            return points, "gpu"
+    replicas = history.get("replicas", {})
+    return replicas, "replica" if replicas else ""
+
+
+class PeakMemory(PrometheusProbe):
+    """The most GPU memory any replica held in a week."""
+
+    key = "prometheus.peak-memory"
+    title = "Peak GPU memory"
+    items = ("compute.peak-memory",)
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        name, own, outcome = await scope.gpu_series(GPU_MEMORY)
+        if outcome.error:
+            return outcome.problem
+        if not name:
+            return {"error": "no_gpu", "why": "Prometheus has no GPU memory series of where this endpoint runs."}
+        by = "namespace, pod, exported_namespace, exported_pod, instance"
+        each = scope.gpus(name, f"max_over_time({{}}[{WINDOW}])")
+        together = f"max_over_time(sum by ({by}) ({scope.gpus(name)})[{WINDOW}:5m])"
+        requests = scope.either(
+            f"sum(increase({{}}[{WINDOW}]))", scope.candidates("requests_success_total", "requests_total")
+        )
+        queries = {"upper": f"max(sum by ({by}) ({each}))", "lower": f"max({together})"}
+        readings, outcome = await scope.prometheus.many(queries | ({"requests": requests} if requests else {}))
+        if outcome.error:
+            return outcome.problem
+        totals = {key: reading.total for key, reading in readings.items()}
+        return {"name": name, "unit": GPU_MEMORY[name], "own": own, **totals}
+
+    def claimed(self, claims: Claims) -> str:
+        wanted = number_of(claims.get("gib_per_replica"))
+        return f"{plain(wanted)} GiB" if wanted else ""
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        wanted = number_of(claims.get("gib_per_replica"))
+        unit, name = text_of(observation.get("unit")), text_of(observation.get("name"))
+        upper, lower = (
+            convert(value, unit, "GiB") if (value := number_of(observation.get(key))) else None
+            for key in ("upper", "lower")
+        )
+        if upper is None or lower is None:
+            return inconclusive(f"{where_of(observation)}: {name} has no samples {WEEK}.", claimed=self.claimed(claims))
+        if wanted is None:
+            return nothing_claimed(short(upper), "GiB")
+        source = f"the largest {name} of a replica {WEEK}, {where_of(observation)}"
+        words: dict[str, Any] = {
+            "claimed": plain(wanted),
+            "unit": "GiB",
+            "rule": "sum of each GPU's peak ≤ claim: verified; peak of their sum > claim: contradicted",
+        }
+        if observation.get("own") is not True:
+            source += ", counting all GPUs of its host"
+        if lower > wanted and observation.get("own") is True:
+            return Judgement(CONTRADICTED, observed=short(lower), reason=f"{short(lower)} GiB: {source}.", **words)
+        if upper > wanted:
+            why = f"Between {short(lower)} and {short(upper)} GiB: {source}. Whether the claim holds cannot be told."
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB")
+        asked = value_of(observation, "requests")
+        if asked is not None and asked < MIN_SAMPLES:
+            why = f"{short(upper)} GiB: {source}. Only {int(asked)} requests were answered meanwhile: no peak."
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB")
+        return Judgement(VERIFIED, observed=short(upper), reason=f"{short(upper)} GiB: {source}.", **words)
+
+
+class BatchRange(PrometheusProbe):
+    """How much the server worked on at once in a week."""
+
+    key = "prometheus.batch-range"
+    title = "Batch sizes in use"
+    items = ("compute.batch-range",)
+    needs = (("batch_size", "requests_running", "tokens_per_iteration"),)
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        seen: Observation = {"batches": {}}
+        for unit, meanings in (("requests", ("batch_size",)), ("tokens", ("tokens_per_iteration",))):
+            for name, meaning in scope.histograms(*meanings)[:2]:
+                buckets = scope.own(f"{name}_bucket", meaning.labels)
+                reading = await scope.prometheus.instant(f"sum by (le) (increase({buckets}[{WINDOW}]))")
+                if reading.error:
+                    return reading.problem
+                if (histogram := reading.histogram(name)) is not None and histogram.count > 0:
+                    seen["batches"][unit] = histogram.as_json()
+                    break
+        gauges = [*scope.candidates("batch_size"), *scope.candidates("requests_running")]
+        if "requests" not in seen["batches"] and gauges:
+            peak = scope.either(f"max(max_over_time({{}}[{WINDOW}]))", gauges)
+            reading = await scope.prometheus.instant(peak)
+            if reading.error:
+                return reading.problem
+            seen |= {"gauge": gauges[0][0], "peak": reading.number}
+        return seen
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        least, most = number_of(claims.get("min")), number_of(claims.get("max"))
+        unit = text_of(claims.get("unit")) or "requests"
+        if least is None or most is None:
+            peak = number_of(observation.get("peak"))
+            return nothing_claimed(short(peak) if peak else "", "requests at once at most")
+        claimed = f"{plain(least)} to {plain(most)}"
+        counted = "requests" if unit in ("samples", "images") else unit
+        histogram = Histogram.from_json(dict_of(observation.get("batches")).get(counted))
+        if histogram is not None:
+            bucket = bucket_of_quantile(histogram, 1.0)
+            if bucket is None or histogram.count < MIN_SAMPLES:
+                why = f"Only {int(histogram.count)} batches {WEEK}; at least {MIN_SAMPLES} are needed."
+                return inconclusive(why, claimed=claimed, unit=unit)
+            low, high, samples = bucket.lower, bucket.upper, int(histogram.count)
+            name = histogram.name
+            observed = (
+                f"largest between {short(low)} and {short(high)}" if high != float("inf") else f"over {short(low)}"
+            )
+        else:
+            peak = number_of(observation.get("peak")) if counted == "requests" else None
+            if peak is None:
+                return inconclusive(
+                    f"{where_of(observation)} shows no batches counted in {unit} {WEEK}.", claimed=claimed, unit=unit
+                )
+            low, high, samples, name = peak, peak, None, text_of(observation.get("gauge"))
+            observed = f"{short(peak)} at most"
+        source = f"{name} of one replica {WEEK}, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": claimed, "observed": observed, "unit": unit, "samples": samples}
+        words["histogram"] = histogram.picture({"smallest": least, "largest": most}, unit) if histogram else None
+        words["rule"] = "the largest batch lies within the claimed range: verified; above it: contradicted"
+        if low > most or (low == most and high > most):
+            return Judgement(
+                CONTRADICTED, reason=f"Larger batches than claimed were run: {observed}; {source}.", **words
+            )
+        if high <= most and low >= least:
+            return Judgement(
+                VERIFIED, reason=f"The largest batch lies within the range: {observed}; {source}.", **words
+            )
+        short_of = (
+            "too little was asked of it to reach the range" if high < least else "the bucket is too coarse to tell"
+        )
+        return inconclusive(f"{observed}; {source}: {short_of}.", claimed=claimed, observed=observed, unit=unit)
+
+
+class UnitThroughput(PrometheusProbe):
+    """What one GPU gave at the best moment of a month, and while every replica had requests waiting."""
+
+    key = "prometheus.unit-throughput"
+    title = "Output per GPU"
+    items = ("compute.unit-throughput",)
+    also_reads = ("compute.parallelism",)
+    cheap = False
+    needs = (("generation_tokens_total", "requests_total", "requests_success_total"), ("requests_waiting",))
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        history, fault = await load_history(scope)
+        if fault:
+            return fault
+        gpus, per = await gpu_history(scope, history)
+        return {"window": MONTH, "per": per, "unit_load": summaries(history, gpus)}
+
+    def claimed(self, claims: Claims) -> str:
+        wanted = number_of(claims.get("per_gpu_second"))
+        return f"{plain(wanted)} {text_of(claims.get('unit'))} per GPU-second" if wanted else ""
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        wanted, unit = number_of(claims.get("per_gpu_second")), text_of(claims.get("unit"))
+        series = {"tokens": "tokens", "images": "images", "samples": "requests"}.get(unit, "")
+        if wanted is None or not series:
+            return nothing_claimed("")
+        shown = f"{unit} per GPU-second"
+        claimed = plain(wanted)
+        per = text_of(observation.get("per"))
+        gpus = 1.0 if per == "gpu" else number_of(others.get("compute.parallelism", {}).get("gpus"))
+        low, high = bounds_in(observation, series, "unit_load")
+        peak = value_of(low, "max")
+        if not per or gpus is None:
+            why = "How many GPUs it runs on is neither measured nor claimed, so nothing can be said per GPU."
+            return inconclusive(why, claimed=claimed, unit=shown)
+        if peak is None:
+            return inconclusive(
+                f"{where_of(observation)} has no samples of {series} {MONTH}.", claimed=claimed, unit=shown
+            )
+        best = peak / gpus
+        counted = "GPUs as measured" if per == "gpu" else f"{plain(gpus)} GPUs a replica as claimed"
+        source = f"{where_of(observation)} {MONTH}, {counted}"
+        words: dict[str, Any] = {"claimed": claimed, "unit": shown}
+        words["rule"] = (
+            "peak ÷ GPUs ≥ claim: verified; below it although every replica had requests waiting: contradicted"
+        )
+        if best >= wanted:
+            reason = f"At its peak {short(best)} {shown} ({moment(value_of(low, 'at'))}); {source}."
+            return Judgement(VERIFIED, observed=short(best), reason=reason, **words)
+        most, busy = value_of(high, "busy_max"), value_of(high, "busy_steps") or 0
+        if most is not None and busy >= MIN_BUSY and most / gpus < wanted:
+            reason = f"While every replica had requests waiting, at most {short(most / gpus)} {shown}; {source}."
+            return Judgement(CONTRADICTED, observed=short(most / gpus), reason=reason, **words)
+        why = f"{source}: at most {short(best)} {shown}, and it was not seen to be full: idle is not slow."
+        return inconclusive(why, claimed=claimed, observed=short(best), unit=shown)
+
+
+class Placement(PrometheusProbe):
+    """The instance types and labels of the nodes on which the pods run now."""
+
+    key = "prometheus.placement"
+    title = "Nodes it runs on"
+    items = ("compute.placement",)
+    reads = KUBERNETES
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        if not scope.pods:
+            return no_pods()
+        info = await scope.prometheus.instant(scope.on_pods("kube_pod_info"))
+        if info.error:
+            return info.problem
+        nodes = sorted({node for series in info.series if (node := series.labels.get("node", ""))})[:200]
+        if not nodes:
+            return {"error": "no_nodes", "why": "kube-state-metrics tells no node of these pods."}
+        labels = await scope.prometheus.instant(f"kube_node_labels{matchers({}, {'node': any_of(nodes)})}")
+        if labels.error:
+            return labels.problem
+        kept = {
+            series.labels.get("node", ""): {
+                name: value[:200] for name, value in series.labels.items() if name.startswith("label_")
+            }
+            for series in labels.series
+        }
+        return {"nodes": {node: dict(list(kept.get(node, {}).items())[:60]) for node in nodes}}
+
+    def claimed(self, claims: Claims) -> str:
+        return joined(texts_of(claims.get("instance_types")))
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        nodes = {name: dict_of(labels) for name, labels in dict_of(observation.get("nodes")).items()}
+        types = {
+            node: text_of(next((labels[key] for key in INSTANCE_TYPES if key in labels), ""))
+            for node, labels in nodes.items()
+        }
+        wanted = texts_of(claims.get("instance_types"))
+        selector = [part.partition("=") for part in texts_of(claims.get("node_selector")) if "=" in part]
+        seen = sorted({kind for kind in types.values() if kind})
+        if not wanted and not selector:
+            return nothing_claimed(joined(seen))
+        claimed = joined([*wanted, *("=".join((key.strip(), value.strip())) for key, _, value in selector)])
+        source = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''} of its pods, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": claimed, "observed": joined(seen) or "no instance type"}
+        words["rule"] = "every node of its pods is of a claimed instance type and has the claimed labels"
+        allowed = {kind.casefold() for kind in wanted}
+        if wrong := sorted({kind for kind in seen if kind.casefold() not in allowed}) if wanted else []:
+            return Judgement(CONTRADICTED, reason=f"It also runs on {joined(wrong)}: {source}.", **words)
+        unknown = bool(wanted) and not all(types.values())
+        for key, _, value in selector:
+            name = "label_" + re.sub(r"[^a-zA-Z0-9_]", "_", key.strip())
+            held = {text_of(labels.get(name)) for labels in nodes.values()}
+            if other := sorted(text for text in held if text and text != value.strip()):
+                return Judgement(
+                    CONTRADICTED, reason=f"{key.strip()} is {joined(other)} on one of the {source}.", **words
+                )
+            unknown |= "" in held
+        if unknown:
+            why = (
+                f"kube-state-metrics does not tell all the labels that are claimed (metric-labels-allowlist): {source}."
+            )
+            return inconclusive(why, claimed=claimed, observed=joined(seen))
+        return Judgement(VERIFIED, reason=f"All {source}, are as claimed.", **words)
+
+
+class Parallelism(PrometheusProbe):
+    """How many GPUs each pod holds, against the split that is claimed."""
+
+    key = "prometheus.parallelism"
+    title = "GPUs of a replica"
+    items = ("compute.parallelism",)
+    reads = KUBERNETES
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        if not scope.pods:
+            return no_pods()
+        by = "namespace, pod, exported_namespace, exported_pod"
+        name, _, outcome = await scope.gpu_series(GPU_SERIES)
+        if outcome.error:
+            return outcome.problem
+        asked = scope.on_pods("kube_pod_container_resource_requests", patterns={"resource": any_of(GPU_RESOURCES)})
+        queries = {"requested": f"sum by ({by}) ({asked})"}
+        if name:
+            queries["seen"] = f"count by ({by}) (count by ({by}, instance, {', '.join(GPU_IDS)}) ({scope.gpus(name)}))"
+        readings, outcome = await scope.prometheus.many(queries)
+        if outcome.error:
+            return outcome.problem
+        source = next((key for key in ("seen", "requested") if readings.get(key, Reading()).series), "")
+        if not source:
+            return {"error": "no_gpus", "why": "Neither a GPU exporter nor kube-state-metrics tells GPUs of its pods."}
+        each = sorted({series.value for series in readings[source].series})
+        return {
+            "gpus": each,
+            "pods": len(readings[source].series),
+            "from": name if source == "seen" else "GPUs requested",
+        }
+
+    def claimed(self, claims: Claims) -> str:
+        gpus = number_of(claims.get("gpus"))
+        return f"{plain(gpus)} GPUs" if gpus else ""
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        gpus, tensor = number_of(claims.get("gpus")), number_of(claims.get("tensor_parallel"))
+        pipeline = number_of(claims.get("pipeline_parallel")) or 1.0
+        each = [number for value in list_of(observation.get("gpus")) if (number := number_of(value))]
+        pods = number_of(observation.get("pods")) or 0
+        seen = joined([plain(number) for number in each])
+        if not each:
+            return inconclusive("The GPUs of its pods cannot be counted.", claimed=self.claimed(claims))
+        if gpus is None or tensor is None:
+            return nothing_claimed(seen, "GPUs a pod")
+        claimed = f"{plain(gpus)} GPUs, tensor {plain(tensor)} × pipeline {plain(pipeline)}"
+        source = f"{text_of(observation.get('from'))} of {int(pods)} pods, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": claimed, "observed": f"{seen} GPUs a pod"}
+        words["rule"] = "GPUs a pod = claimed GPUs = tensor × pipeline"
+        if tensor * pipeline > gpus and max(each) <= gpus and len(each) == 1 and each[0] == gpus:
+            reason = f"Each pod holds {seen} GPUs, fewer than tensor × pipeline needs; {source}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        if max(each) > gpus:
+            return Judgement(CONTRADICTED, reason=f"Each pod holds {seen} GPUs, more than claimed; {source}.", **words)
+        if len(each) == 1 and each[0] == gpus:
+            if tensor * pipeline != gpus:
+                product = plain(tensor * pipeline)
+                why = f"Each pod holds {seen} GPUs as claimed, but tensor × pipeline is {product}; {source}."
+                return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
+            return Judgement(
+                VERIFIED, reason=f"Each pod holds {seen} GPUs; {source}. How they split the work is not told.", **words
+            )
+        if pods * max(each) < gpus:
+            reason = f"All its pods together hold {plain(pods * max(each))} GPUs at most; {source}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        why = f"A pod holds {seen} GPUs; whether several pods make one replica cannot be told. {source}."
+        return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
+
+
+class GpuTypes(PrometheusProbe):
+    """The names of the GPUs under the endpoint."""
+
+    key = "prometheus.gpu-types"
+    title = "GPU types it runs on"
+    items = ("identity.gpu-precision",)
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        name, own, outcome = await scope.gpu_series(GPU_SERIES)
+        if outcome.error:
+            return outcome.problem
+        if not name:
+            return {"error": "no_gpu", "why": "Prometheus has no GPU series of where this endpoint runs."}
+        reading = await scope.prometheus.instant(f"count by ({', '.join(GPU_MODELS)}) ({scope.gpus(name)})")
+        if reading.error:
+            return reading.problem
+        models = {
+            next((series.labels[key] for key in GPU_MODELS if series.labels.get(key)), ""): series.value
+            for series in reading.series
+        }
+        return {"name": name, "own": own, "types": sorted(model[:100] for model in models if model)[:20]}
+
+    def claimed(self, claims: Claims) -> str:
+        return joined(texts_of(claims.get("gpu_types")))
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        wanted = texts_of(claims.get("gpu_types"))
+        types = [text for value in list_of(observation.get("types")) if (text := text_of(value))]
+        if not types:
+            return inconclusive(f"{where_of(observation)} does not tell the GPUs' type.", claimed=joined(wanted))
+        if not wanted:
+            return nothing_claimed(joined(types))
+        source = f"{text_of(observation.get('name'))}, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": joined(wanted), "observed": joined(types)}
+        words["rule"] = "every GPU it runs on is of a claimed type"
+        fits = {seen: [same_gpu(claim, seen) for claim in wanted] for seen in types}
+        if all(True in row for row in fits.values()):
+            reason = f"It runs on {joined(types)}; {source}. The precision is not told there."
+            return Judgement(VERIFIED, reason=reason, **words)
+        other = [seen for seen, row in fits.items() if True not in row and None not in row]
+        if other and observation.get("own") is True:
+            return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}; {source}.", **words)
+        why = f"Whether {joined(types)} is what is claimed cannot be told; {source}."
+        return inconclusive(why, claimed=joined(wanted), observed=joined(types))
+
+
+def same_gpu(claimed: str, seen: str) -> bool | None:
+    """Whether a GPU's name is what people wrote: the chip must be the same, and the memory where both tell it.
+
+    ``None`` if the claim names no chip.
+    """
+    ours, theirs = _gpu_words(claimed), _gpu_words(seen)
+    chips = {word for word in ours if _CHIP.match(word) and not _MEMORY.match(word)}
+    if not chips:
+        return None
+    memory = {word for word in ours if _MEMORY.match(word)}, {word for word in theirs if _MEMORY.match(word)}
+    return chips <= theirs and (not memory[0] or not memory[1] or memory[0] == memory[1])
+
+
+_MEMORY = re.compile(r"\d+gi?b\Z")
+# H100, L40S, MI300X, T4, 4090, GH200, A10G: letters and digits; generations such as "HBM3" or "SXM5" are no chips.
+_CHIP = re.compile(r"(?!hbm|sxm|pcie|gddr|nvl|gpu)(?:[a-z]{1,3}\d+[a-z]{0,2}|\d{4})\Z")
+
+
+def _gpu_words(text: str) -> set[str]:
+    text = re.sub(r"(\d+)\s*gi?b\b", r"\1gb", text.casefold())
+    return set(re.findall(r"[a-z0-9]+", text))
+
+
+def no_pods() -> Observation:
+    return {
+        "error": "no_pods",
+        "why": "The endpoint's series in Prometheus carry no pod, so nothing of Kubernetes can be joined to them.",
+    }

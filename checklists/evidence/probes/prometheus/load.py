@@ -1,0 +1,135 @@
+"""How much an endpoint was used, step by step: rates, queue and replicas, and what can be said of them for sure.
+
+What a claim counts may lie between two things that are measured: tokens are at least those generated, and at most
+those together with the prompt's. So each unit has a ``low`` and a ``high`` series; ``high`` is none where nothing
+bounds it from above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from checklists.evidence.probes.base import Observation, dict_of, plain
+from checklists.evidence.probes.prometheus.base import Scope
+from checklists.evidence.sources.prometheus import STEP_S
+
+HISTORY_S = 30 * 86_400
+MONTH = "in the last 30 days"
+PER_DAY = 86_400 // STEP_S
+MIN_BUSY = 3  # steps in which every replica had requests waiting all the time: a quarter of an hour
+
+Points = Mapping[float, float]
+
+
+async def load_history(scope: Scope) -> tuple[dict[str, Points], Observation]:
+    """Rates per second, requests in flight, the shortest queue of any replica, and replicas, by time.
+
+    Series that the endpoint does not have are left out; the second value says what went wrong, if anything.
+    """
+    rate = f"sum(rate({{}}[{STEP_S}s]))"
+    requests = [f"({scope.either(rate, found)})" for found in (
+        scope.candidates("requests_success_total"), scope.candidates("requests_total"),
+    ) if found]  # fmt: skip
+    requests += [
+        f"({rate.replace('{}', scope.own(f'{name}_count', meaning.labels))})"
+        for name, meaning in scope.histograms("end_to_end_seconds")[:1]
+    ]
+    tokens = scope.either(rate, scope.candidates("generation_tokens_total"))
+    if not tokens:  # only as a histogram of tokens per answer, whose sum counts them all
+        sums = scope.histograms("generated_tokens_per_request")[:1]
+        tokens = "".join(rate.replace("{}", scope.own(f"{name}_sum", meaning.labels)) for name, meaning in sums)
+    expressions = {
+        "generation": tokens,
+        "prompt": scope.either(rate, scope.candidates("prompt_tokens_total")),
+        "requests": " or ".join(requests),
+        "running": scope.either(f"sum(max_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_running")),
+        "waiting": scope.either(f"sum(max_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_waiting")),
+        "queue": scope.either(f"min(min_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_waiting")),
+        "replicas": f"count(count by (instance) ({scope.own(scope.anchor)}))" if scope.anchor else "",
+    }
+    history: dict[str, Points] = {}
+    for key, expression in expressions.items():
+        if not expression:
+            continue
+        reading = await scope.prometheus.range(expression, HISTORY_S)
+        if reading.error:
+            return {}, reading.problem
+        if points := reading.points:
+            history[key] = points
+    return history, {}
+
+
+def bounds_of(history: Mapping[str, Points], unit: str) -> tuple[Points, Points | None]:
+    """The series that a unit is at least, and the one that it is at most."""
+    if unit == "tokens":
+        low = history.get("generation", {})
+        high = _added(low, history["prompt"]) if "prompt" in history else None
+        return low, high
+    if unit == "running":
+        low = history.get("running", {})
+        return low, _added(low, history["waiting"]) if "waiting" in history else low
+    if unit == "images":  # a request makes one image or several
+        return history.get("requests", {}), None
+    return history.get("requests", {}), history.get("requests", {})
+
+
+def _added(one: Points, other: Points) -> Points:
+    return {at: value + other.get(at, 0.0) for at, value in one.items()}
+
+
+def divided(points: Points | None, by: Points) -> Points | None:
+    """A rate per unit of another series, at the steps where both are known."""
+    return None if points is None else {at: value / by[at] for at, value in points.items() if by.get(at, 0.0) > 0}
+
+
+def summary(points: Points | None, queue: Points | None) -> dict[str, Any] | None:
+    """What is kept of a series: how long it is, its mean and peak, and its peak while every replica had a queue."""
+    if not points:
+        return None
+    at = max(points, key=lambda step: points[step])
+    seen: dict[str, Any] = {"steps": len(points), "mean": sum(points.values()) / len(points), "max": points[at]}
+    seen["at"] = at
+    if queue is not None:
+        busy = [value for step, value in points.items() if queue.get(step, 0.0) > 0]
+        seen |= {"busy_steps": len(busy), "busy_max": max(busy, default=None)}
+    return seen
+
+
+def summaries(history: Mapping[str, Points], by: Points | None = None) -> dict[str, Any]:
+    """``{unit: {low, high}}`` for every unit, each a ``summary``; ``by``: per what."""
+    queue = history.get("queue")
+    found: dict[str, Any] = {}
+    for unit in ("tokens", "requests", "images", "running"):
+        low, high = bounds_of(history, unit)
+        if by is not None:
+            low, high = divided(low, by) or {}, divided(high, by)
+        if low:
+            found[unit] = {"low": summary(low, queue), "high": summary(high, queue)}
+    return found
+
+
+def bounds_in(observation: Observation, unit: str, key: str = "load") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two summaries of a unit in an observation, empty where there is none."""
+    pair = dict_of(dict_of(observation.get(key)).get(unit))
+    return dict_of(pair.get("low")), dict_of(pair.get("high"))
+
+
+def value_of(summary: Mapping[str, Any], key: str) -> float | None:
+    """A number of a summary; zero is one."""
+    value = summary.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def moment(at: float | None) -> str:
+    """A time in words, in UTC."""
+    try:
+        return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"
+
+
+def short(value: float) -> str:
+    """A measured number with as many digits as mean something."""
+    return plain(float(f"{value:.4g}"))

@@ -1,0 +1,245 @@
+"""What of the endpoint can be seen in Prometheus: phases, caches, GPUs, throughput, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Target,
+    Visit,
+    dict_of,
+    inconclusive,
+    joined,
+    list_of,
+    nothing_claimed,
+    number_of,
+    text_of,
+    texts_of,
+)
+from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent
+from checklists.evidence.probes.prometheus.base import WEEK, WINDOW, PrometheusProbe, Scope, scope_of, where_of
+from checklists.evidence.probes.prometheus.failures import failure_counters, failures
+from checklists.evidence.probes.prometheus.load import short, value_of
+from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GPU_EXPORTERS, GPU_SERIES
+from checklists.evidence.sources.prometheus import is_metric
+from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
+
+
+class KeptInPrometheus(MetricsPresent):
+    """Which phases and caches Prometheus keeps of the endpoint, and whether they gained samples in a week."""
+
+    key = "prometheus.present"
+    title = "Metrics kept"
+    items = ("observability.latency-breakdown", "observability.cache")
+    reads = ("prometheus",)
+    sends = PrometheusProbe.sends
+
+    async def observe(self, visit: Visit) -> Observation:
+        scope, head = await scope_of(visit)
+        if scope is None:
+            return head
+        phases = set(PHASES.values())
+        queries: dict[str, str] = {}
+        found: dict[str, tuple[str, bool]] = {}
+        for name, meaning in scope.stack.metrics.items() if scope.stack else ():
+            count, plain = scope.named(f"{name}_count"), scope.named(name, f"{name}_total")
+            if meaning.key in phases and count:
+                queries[name] = f"sum(increase({scope.own(count, meaning.labels)}[{WINDOW}]))"
+            elif meaning.key in phases and plain:  # only a sum of durations: how often it moved
+                queries[name] = f"sum(changes({scope.own(plain, meaning.labels)}[{WINDOW}]))"
+            elif meaning.key in CACHE_MEANINGS and plain:
+                queries[name] = f"sum({scope.own(plain, meaning.labels)})"
+            else:
+                continue
+            found[name] = meaning.key, meaning.key in phases
+        readings, outcome = await scope.prometheus.many(queries)
+        if outcome.error:
+            return {**head, **outcome.problem}
+        meanings: dict[str, dict[str, Any]] = {}
+        for name, (key, is_phase) in found.items():
+            total = readings[name].total
+            row = {"name": name, "value": total, "samples": total if is_phase else None}
+            if key not in meanings or (not meanings[key]["value"] and total):
+                meanings[key] = row
+        names = sorted(scope.names)[:MAX_NAMES]
+        return {**head, "meanings": meanings, "names": names, "queries": scope.prometheus.queries[:20]}
+
+
+class GpuVisible(PrometheusProbe):
+    """GPU series of where the endpoint runs, now; else whether the GPU exporter is down."""
+
+    key = "prometheus.gpu"
+    title = "GPU use in Prometheus"
+    items = ("observability.gpu",)
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        name, own, outcome = await scope.gpu_series(GPU_SERIES)
+        if outcome.error:
+            return outcome.problem
+        gpus = 0.0
+        if name:
+            reading = await scope.prometheus.instant(f"count({scope.gpus(name)})")
+            if reading.error:
+                return reading.problem
+            gpus = reading.total or 0.0
+        targets = await scope.prometheus.targets()
+        if targets.error and not gpus:
+            return targets.problem
+        exporters = [row for row in targets.items if _is_gpu_exporter(f"{row.pool} {row.labels.get('job', '')}")]
+        down = [row for row in exporters if row.health == "down"]
+        return {
+            "name": name,
+            "own": own,
+            "gpus": gpus,
+            "exporters": len(exporters),
+            "down": [f"{row.url.partition('?')[0]}: {row.last_error or 'no reason given'}"[:200] for row in down[:5]],
+            "all_down": bool(exporters) and len(down) == len(exporters),
+        }
+
+    def claimed(self, claims: Claims) -> str:
+        return "GPU use visible" if any(claims.values()) else ""
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        gpus, name = value_of(observation, "gpus") or 0.0, text_of(observation.get("name"))
+        down = [text_of(text) for text in list_of(observation.get("down"))]
+        words: dict[str, Any] = {"claimed": self.claimed(claims)}
+        words["rule"] = "GPU series of where it runs: verified; every GPU exporter is down: contradicted"
+        if not any(claims.values()):
+            return nothing_claimed(f"{int(gpus)} series of {name}" if gpus else "")
+        if gpus:
+            whose = "its pods" if observation.get("own") is True else "its hosts"
+            reason = f"{name} has {int(gpus)} series of {whose}, {where_of(observation)}."
+            return Judgement(VERIFIED, observed=f"{int(gpus)} series of {name}", reason=reason, **words)
+        if observation.get("all_down") is True:
+            reason = f"No GPU series, and what should export them is down: {joined(down, 2)}; {where_of(observation)}."
+            return Judgement(CONTRADICTED, observed="exporter down", reason=reason, **words)
+        exporters = int(value_of(observation, "exporters") or 0)
+        why = (
+            f"{where_of(observation)} scrapes {exporters} GPU exporters, but none tells of where it runs."
+            if exporters
+            else f"{where_of(observation)} shows no GPU series of where it runs, and scrapes no GPU exporter."
+        )
+        return inconclusive(why, claimed="GPU use visible", observed="none")
+
+
+def _is_gpu_exporter(job: str) -> bool:
+    return any(word in job.casefold() for word in GPU_EXPORTERS)
+
+
+class ThroughputVisible(PrometheusProbe):
+    """Whether the metric the team names is kept, and moves when the endpoint is used."""
+
+    key = "prometheus.throughput-visible"
+    title = "Throughput in Prometheus"
+    items = ("observability.throughput",)
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        wanted = texts_of(target.claims.get("observability.throughput", {}).get("metric_name"))
+        claimed = wanted[0] if wanted else ""
+        found = ""
+        if is_metric(claimed):
+            found = scope.named(
+                claimed, claimed.removesuffix("_total"), f"{claimed}_total", f"{claimed}_count", f"{claimed}_bucket"
+            )
+        queries = {"changes": f"sum(changes({scope.own(found)}[{WINDOW}]))"} if found else {}
+        if traffic := scope.candidates(*COUNTER_MEANINGS):
+            queries["traffic"] = " + ".join(
+                f"(sum(increase({scope.own(name, meaning.labels)}[{WINDOW}])) or vector(0))"
+                for name, meaning in traffic[:4]
+            )
+            queries["traffic"] = f"({queries['traffic']})"
+        readings, outcome = await scope.prometheus.many(queries)
+        if outcome.error:
+            return outcome.problem
+        return {
+            "claimed": claimed,
+            "found": found,
+            "known": [name for name, _ in traffic][:6],
+            **{key: reading.total for key, reading in readings.items()},
+        }
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        wanted = texts_of(claims.get("metric_name"))
+        known = joined([text_of(name) for name in list_of(observation.get("known"))])
+        if not wanted:
+            return nothing_claimed(known)
+        name, found = wanted[0], text_of(observation.get("found"))
+        if name != text_of(observation.get("claimed")):
+            return inconclusive("The claim changed since this was measured; probe again.", claimed=name)
+        if not is_metric(name):
+            return inconclusive("What is claimed is no name of a metric.", claimed=name[:100])
+        words: dict[str, Any] = {
+            "claimed": name,
+            "rule": "the metric is kept and moves: verified; absent, or still under traffic: not",
+        }
+        if not found:
+            reason = f"{where_of(observation)} has no {name} {WEEK}, but {known or 'nothing known'}."
+            return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
+        moved, traffic = value_of(observation, "changes") or 0.0, value_of(observation, "traffic") or 0.0
+        if moved > 0:
+            reason = f"{found} moved {int(moved)} times {WEEK}, {where_of(observation)}."
+            return Judgement(VERIFIED, observed=f"moved {int(moved)} times", reason=reason, **words)
+        if traffic >= 1:
+            reason = (
+                f"{found} stood still {WEEK} while other counters gained {short(traffic)}, {where_of(observation)}."
+            )
+            return Judgement(CONTRADICTED, observed="stands still", reason=reason, **words)
+        why = f"{found} is kept; it did not move {WEEK}, and neither did anything else: {where_of(observation)}."
+        return inconclusive(why, claimed=name, observed=found)
+
+
+class ErrorsVisible(PrometheusProbe):
+    """Which kinds of failures the endpoint's counters tell apart."""
+
+    key = "prometheus.errors"
+    title = "Errors told apart"
+    items = ("observability.errors",)
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        return super().settles(item_key, stack) or ("" if stack.metrics else f"{stack.label} exports no metrics.")
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        seen, fault = await failures(scope)
+        if fault:
+            return fault
+        kinds = {name: {kind[:60]: count for kind, count in list(row.items())[:40]} for name, row in seen.items()}
+        oom = scope.on_pods("kube_pod_container_status_last_terminated_reason", labels={"reason": "OOMKilled"})
+        if oom:
+            reading = await scope.prometheus.instant(f"sum({oom})")
+            if reading.error:
+                return reading.problem
+            if reading.total:
+                kinds["kube_pod_container_status_last_terminated_reason"] = {"oomkilled": reading.total}
+        return {"kinds": kinds, "counters": sorted(failure_counters(scope)), "known": scope.stack is not None}
+
+    def claimed(self, claims: Claims) -> str:
+        return joined([text.replace("_", " ") for text in texts_of(claims.get("classes"))])
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        classes = [text for text in texts_of(claims.get("classes")) if text in ERROR_CLASSES]
+        rows = {name: dict_of(row) for name, row in dict_of(observation.get("kinds")).items()}
+        kinds = {kind for row in rows.values() for kind, count in row.items() if number_of(count) and kind not in FINE}
+        counters = joined([*rows, *[text_of(n) for n in list_of(observation.get("counters")) if n not in rows]], 4)
+        shown = {name for name in classes if ERROR_CLASSES[name] & kinds}
+        seen = joined(sorted(kinds)) or "none"
+        if not classes:
+            return nothing_claimed("" if seen == "none" else seen)
+        words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen}
+        words["rule"] = "every claimed kind was counted by itself: verified; nothing counts errors: contradicted"
+        if shown == set(classes):
+            return Judgement(VERIFIED, reason=f"{counters} counted {seen}; {where_of(observation)}.", **words)
+        if not counters:
+            if observation.get("known") is True:
+                reason = f"{where_of(observation)} keeps this endpoint's metrics, but none that tells errors apart."
+                return Judgement(CONTRADICTED, reason=reason, **words)
+            why = f"{where_of(observation)}: none of the names is known, so errors cannot be told apart."
+            return inconclusive(why, claimed=self.claimed(claims))
+        missing = joined([name.replace("_", " ") for name in classes if name not in shown])
+        why = f"{counters} counted {seen}; {missing} did not happen yet, or is not told apart. {where_of(observation)}."
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen)

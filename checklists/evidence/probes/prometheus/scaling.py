@@ -1,0 +1,461 @@
+"""Starting, warming up, queueing and scaling, from the server's own series and from what Kubernetes tells."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from checklists.evidence.metrics import Histogram, bucket_of_quantile
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Target,
+    dict_of,
+    inconclusive,
+    joined,
+    list_of,
+    nothing_claimed,
+    number_of,
+    plain,
+    text_of,
+)
+from checklists.evidence.probes.prometheus.base import (
+    MIN_SAMPLES,
+    WEEK,
+    WINDOW,
+    PrometheusProbe,
+    Scope,
+    where_of,
+    whole_or_zero,
+)
+from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
+from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, moment, short, value_of
+from checklists.evidence.probes.prometheus.restarts import early_and_late, restarts
+from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
+
+GAP = 2.0  # later latency times this is still no warm-up
+PINNED = 0.95
+
+
+class ColdStart(PrometheusProbe):
+    """From a pod's start to its first readiness, or the server's own account of its start."""
+
+    key = "prometheus.cold-start"
+    title = "Time to start"
+    items = ("autoscaling.cold-start",)
+    reads = KUBERNETES
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        queries = {
+            key: expression
+            for key, meaning in (("startup", "startup_seconds"), ("load", "weight_load_seconds"))
+            if (expression := scope.either(f"max(max_over_time({{}}[{WINDOW}]))", scope.candidates(meaning)))
+        }
+        if scope.pods:
+            queries["start"] = scope.on_pods("kube_pod_start_time", f"last_over_time({{}}[{WINDOW}])")
+            # The earliest of all: a pod that was not ready for a while later on did not start again.
+            queries["ready"] = scope.on_pods("kube_pod_status_ready_time", f"min_over_time({{}}[{WINDOW}])")
+            queries["window"] = f"vector(time() - {7 * 86_400})"
+        readings, outcome = await scope.prometheus.many(queries)
+        if outcome.error:
+            return outcome.problem
+        empty = Reading()
+        started = {_pod(series): series.value for series in readings.get("start", empty).series}
+        since = readings.get("window", empty).number or 0.0
+        took = [
+            series.value - began
+            for series in readings.get("ready", empty).series
+            # A pod from before the window may have become ready again inside it.
+            if (began := started.get(_pod(series))) is not None and series.value >= began > since
+        ]
+        startup, load = (readings.get(key, empty).total for key in ("startup", "load"))
+        return {"pods": sorted(took)[:200], "startup": startup, "load": load}
+
+    def claimed(self, claims: Claims) -> str:
+        wanted = number_of(claims.get("seconds"))
+        return f"{plain(wanted)} s" if wanted else ""
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        wanted = number_of(claims.get("seconds"))
+        took = [value for item in list_of(observation.get("pods")) if (value := number_of(item))]
+        startup, load = number_of(observation.get("startup")), number_of(observation.get("load"))
+        seen = max(took, default=startup or load or 0.0)
+        if not seen:
+            why = f"{where_of(observation)}: no replica started {WEEK}, and the server does not tell how long it took."
+            return inconclusive(why, claimed=self.claimed(claims))
+        if wanted is None:
+            return nothing_claimed(short(seen), "s")
+        words: dict[str, Any] = {"claimed": plain(wanted), "unit": "s"}
+        words["rule"] = "every start ≤ claim: verified; most of them > claim: contradicted"
+        if took:
+            middle = statistics.median(took)
+            source = (
+                f"from the start of a pod to its first readiness, {len(took)} starts {WEEK}, {where_of(observation)}"
+            )
+            spread = f"{short(min(took))} to {short(max(took))} s" if len(took) > 1 else f"{short(took[0])} s"
+            if max(took) <= wanted:
+                reason = f"{spread} {source}."
+                return Judgement(VERIFIED, observed=short(max(took)), reason=reason, samples=len(took), **words)
+            if middle > wanted:
+                reason = f"{spread}, {short(middle)} s in the middle, {source}."
+                return Judgement(CONTRADICTED, observed=short(middle), reason=reason, samples=len(took), **words)
+            why = f"{spread} {source}: some took longer than claimed, most did not."
+            return inconclusive(why, claimed=plain(wanted), observed=short(max(took)), unit="s")
+        source = f"by the server's own account, {where_of(observation)}"
+        if startup or load:
+            least = max(startup or 0.0, load or 0.0)
+            if least > wanted:
+                return Judgement(CONTRADICTED, observed=short(least), reason=f"{short(least)} s {source}.", **words)
+        if startup:
+            return Judgement(VERIFIED, observed=short(startup), reason=f"{short(startup)} s {source}.", **words)
+        why = f"Loading the weights alone took {short(seen)} s {source}; what comes on top is not told."
+        return inconclusive(why, claimed=plain(wanted), observed=short(seen), unit="s")
+
+
+def _pod(series: Any) -> tuple[str, str]:
+    return series.label("namespace"), series.label("pod")
+
+
+class WarmUp(PrometheusProbe):
+    """Median latency in the ten minutes after a start, against the time after them, by buckets."""
+
+    key = "prometheus.warmup"
+    title = "Latency after a start"
+    items = ("autoscaling.warmup",)
+    histograms = ("first_token_seconds", "end_to_end_seconds")
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        found, fault = await restarts(scope)
+        if fault:
+            return fault
+        if not found:
+            return {"error": "no_restart", "why": "No replica started between one hour and two days ago."}
+        seen: list[dict[str, Any]] = []
+        for start in found:
+            for name, meaning in scope.histograms("first_token_seconds", "end_to_end_seconds")[:1]:
+                early, late = await early_and_late(scope, start, f"{name}_bucket", meaning.labels, "le")
+                if early.error or late.error:
+                    return (early if early.error else late).problem
+                pair = early.histogram(name), late.histogram(name)
+                if pair[0] is not None and pair[1] is not None:
+                    first, then = (histogram.scaled(meaning.factor).as_json() for histogram in pair if histogram)
+                    seen.append({"at": start.at, "instance": start.instance, "early": first, "late": then})
+        return {"restarts": seen}
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        claimed = text_of(claims.get("steps"))
+        if not claimed:
+            return nothing_claimed("")
+        for row in map(dict_of, list_of(observation.get("restarts"))):
+            early, late = Histogram.from_json(row.get("early")), Histogram.from_json(row.get("late"))
+            if early is None or late is None or min(early.count, late.count) < MIN_SAMPLES:
+                continue
+            first, then = bucket_of_quantile(early, 0.5), bucket_of_quantile(late, 0.5)
+            if first is None or then is None:
+                continue
+            later = f"later {_end(then.upper)} at most"
+            observed = f"median between {short(first.lower)} and {_end(first.upper)} at first, {later}"
+            source = (
+                f"{int(early.count)} requests in the ten minutes after {text_of(row.get('instance'))} started "
+                f"({moment(value_of(row, 'at'))}), {int(late.count)} later; {early.name}, {where_of(observation)}"
+            )
+            words: dict[str, Any] = {"claimed": claimed[:120], "observed": observed, "samples": int(early.count)}
+            words["rule"] = (
+                "median of the first ten minutes within twice the later one: verified; beyond it: contradicted"
+            )
+            if first.lower > GAP * then.upper:
+                return Judgement(CONTRADICTED, reason=f"The first requests were slow: {observed}; {source}.", **words)
+            if first.upper <= GAP * then.upper < float("inf"):
+                return Judgement(VERIFIED, reason=f"The first requests were no slower: {observed}; {source}.", **words)
+            why = f"The buckets are too coarse to tell: {observed}; {source}."
+            return inconclusive(why, claimed=claimed[:120], observed=observed)
+        why = f"{where_of(observation)}: fewer than {MIN_SAMPLES} requests in ten minutes after a start, or after them."
+        return inconclusive(why, claimed=claimed[:120])
+
+
+def _end(bound: float) -> str:
+    return "more" if bound == float("inf") else f"{short(bound)} s"
+
+
+class BatchQueue(PrometheusProbe):
+    """The longest queue of a week against the longest that is allowed."""
+
+    key = "prometheus.queue"
+    title = "Longest queue"
+    items = ("autoscaling.batch-queue",)
+    needs = (("requests_waiting",),)
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        waiting = scope.candidates("requests_waiting")
+        if not waiting:
+            return {"error": "no_queue", "why": f"Prometheus has no queue length of this endpoint {WEEK}."}
+        queries = {
+            key: scope.either(f"{how}(max_over_time({{}}[{WINDOW}]))", waiting)
+            for key, how in (("replica", "max"), ("together", "sum"))
+        }
+        readings, outcome = await scope.prometheus.many(queries)
+        return outcome.problem or {"name": waiting[0][0], **{key: row.total for key, row in readings.items()}}
+
+    def claimed(self, claims: Claims) -> str:
+        wanted = whole_or_zero(claims.get("max_queue"))
+        return "" if wanted is None else f"at most {plain(wanted)} waiting"
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        wanted = whole_or_zero(claims.get("max_queue"))
+        longest, together = value_of(observation, "replica"), value_of(observation, "together")
+        name = text_of(observation.get("name"))
+        if longest is None or together is None:
+            return inconclusive(f"{where_of(observation)}: {name} has no samples {WEEK}.", claimed=self.claimed(claims))
+        if wanted is None:
+            return nothing_claimed(short(longest), "waiting at most")
+        source = f"{name} {WEEK}, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": plain(wanted), "unit": "requests", "observed": short(longest)}
+        words["rule"] = "longest queue ≤ claim, all replicas together: verified; of one replica > claim: contradicted"
+        if longest > wanted:
+            return Judgement(
+                CONTRADICTED, reason=f"{short(longest)} requests waited at one replica; {source}.", **words
+            )
+        if longest == 0:
+            return inconclusive(f"Nothing ever waited; {source}.", claimed=plain(wanted), observed="0", unit="requests")
+        if together > wanted:
+            why = f"At most {short(longest)} waited at one replica, {short(together)} at all together; {source}."
+            return inconclusive(why, claimed=plain(wanted), observed=short(longest), unit="requests")
+        return Judgement(VERIFIED, reason=f"At most {short(together)} requests waited; {source}.", **words)
+
+
+async def scaler_of(scope: Scope) -> tuple[dict[str, Reading], Outcome]:
+    """What Kubernetes tells of the scaler of the endpoint's workload: its metrics, bounds, and KEDA's triggers."""
+    namespace, workload = scope.namespace, scope.workload
+    here = {"namespace": namespace}
+    info = _moved("kube_horizontalpodautoscaler_info", {**here, "scaletargetref_name": workload})
+    any_hpa = "count(kube_horizontalpodautoscaler_spec_max_replicas)"
+    readings, outcome = await scope.prometheus.many({"info": info, "any": any_hpa})
+    names = {series.labels.get("horizontalpodautoscaler", "") for series in readings["info"].series} - {""}
+    if outcome.error or not names:
+        return readings, outcome
+    only = {"horizontalpodautoscaler": any_of(sorted(names))}
+    queries = {
+        key: _moved(f"kube_horizontalpodautoscaler_{name}", here, only)
+        for key, name in (
+            ("metric", "spec_target_metric"),
+            ("min", "spec_min_replicas"),
+            ("max", "spec_max_replicas"),
+        )
+    }
+    objects = sorted(name.removeprefix("keda-hpa-") for name in names if name.startswith("keda-hpa-"))
+    if objects:
+        queries["keda"] = _moved("keda_scaler_metrics_value", here, {"scaledObject": any_of(objects)})
+    more, outcome = await scope.prometheus.many(queries)
+    return {**readings, **more}, outcome
+
+
+def _moved(name: str, labels: Mapping[str, str], patterns: Mapping[str, str] | None = None) -> str:
+    """Series of an object in a namespace, also where Prometheus renamed that label to ``exported_namespace``."""
+    other = {("exported_namespace" if key == "namespace" else key): value for key, value in labels.items()}
+    return f"({name}{matchers(labels, patterns)} or {name}{matchers(other, patterns)})"
+
+
+class ScalingStrategy(PrometheusProbe):
+    """The scaler of the workload: on which metric, between which bounds."""
+
+    key = "prometheus.scaling-strategy"
+    title = "What scales it"
+    items = ("autoscaling.strategy",)
+    reads = KUBERNETES
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        if not scope.pods:
+            return no_pods()
+        if not scope.workload or not scope.namespace:
+            return {"error": "no_workload", "why": "Its pods belong to several workloads, so its scaler is not clear."}
+        readings, outcome = await scaler_of(scope)
+        if outcome.error:
+            return outcome.problem
+        empty = Reading()
+        metrics = {series.labels.get("metric_name", "") for series in readings.get("metric", empty).series}
+        triggers = {
+            f"{series.labels.get('scaler', '')} {series.labels.get('metric', '')}".strip()
+            for series in readings.get("keda", empty).series
+        }
+        return {
+            "workload": scope.workload,
+            "scalers": len(readings["info"].series),
+            "elsewhere": bool(readings["any"].series),
+            "metrics": sorted(name[:200] for name in metrics if name)[:20],
+            "triggers": sorted(name[:200] for name in triggers if name)[:20],
+            "min": max((series.value for series in readings.get("min", empty).series), default=None),
+            "max": max((series.value for series in readings.get("max", empty).series), default=None),
+        }
+
+    def claimed(self, claims: Claims) -> str:
+        return joined([text for key in ("strategy", "signal") if (text := text_of(claims.get(key)))])[:150]
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        strategy, signal = text_of(claims.get("strategy")), text_of(claims.get("signal"))
+        metrics = [text_of(name) for name in list_of(observation.get("metrics"))]
+        triggers = [text_of(name) for name in list_of(observation.get("triggers"))]
+        low, high = value_of(observation, "min"), value_of(observation, "max")
+        seen = joined([*metrics, *triggers]) or "no scaler"
+        if not strategy:
+            return nothing_claimed(seen)
+        source = f"the scaler of {text_of(observation.get('workload'))}, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen}
+        words["rule"] = (
+            "a scaler on the claimed signal within the claimed bounds: verified; none, CPU only, or others: not"
+        )
+        if not observation.get("scalers"):
+            if strategy == "fixed" and observation.get("elsewhere"):
+                return Judgement(VERIFIED, reason=f"Nothing scales it: {source}.", **words)
+            if observation.get("elsewhere"):
+                return Judgement(CONTRADICTED, reason=f"It has no scaler, others have: {source}.", **words)
+            why = "kube-state-metrics shows no scaler of anything; perhaps it was not asked to export them."
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+        if strategy == "fixed" and low != high:
+            return Judgement(CONTRADICTED, reason=f"It is scaled between {_n(low)} and {_n(high)}: {source}.", **words)
+        for key, measured in (("min_replicas", low), ("max_replicas", high)):
+            wanted = whole_or_zero(claims.get(key))
+            # KEDA holds a workload at zero outside its scaler, whose own minimum is one.
+            fits = (
+                measured is None or wanted is None or wanted == measured or (wanted == 0 and measured == 1 and triggers)
+            )
+            if not fits:
+                reason = f"{key.replace('_', ' ').capitalize()}: claimed {_n(wanted)}, set {_n(measured)}; {source}."
+                return Judgement(CONTRADICTED, reason=reason, **words)
+        if strategy == "fixed":
+            return Judgement(VERIFIED, reason=f"Its scaler holds it at {_n(low)}: {source}.", **words)
+        if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and not _words(signal) & {"cpu", "memory"}:
+            return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
+        if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
+            return Judgement(VERIFIED, reason=f"It is scaled by a schedule: {source}.", **words)
+        if strategy == "reactive" and any(_words(signal) & _words(name) for name in (*metrics, *triggers)):
+            return Judgement(
+                VERIFIED, reason=f"It is scaled on {seen}, between {_n(low)} and {_n(high)}: {source}.", **words
+            )
+        why = f"It is scaled on {seen}; whether that is what is claimed, a person must tell: {source}."
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+
+
+_SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
+_SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
+# Words that say nothing about which signal is meant.
+_IDLE = {
+    "num",
+    "per",
+    "replica",
+    "replicas",
+    "total",
+    "the",
+    "of",
+    "and",
+    "target",
+    "average",
+    "seconds",
+    "rate",
+    "vllm",
+}
+_IDLE |= {
+    "sglang",
+    "s0",
+    "s1",
+    "prometheus",
+    "scaler",
+    "prometheusscaler",
+    "metric",
+    "metrics",
+    "requests",
+    "dev",
+    "fi",
+}
+
+
+def _words(text: str) -> set[str]:
+    """The words of a signal or of a metric's name that say what it is."""
+    words = re.findall(r"[a-z][a-z0-9]*", text.casefold().replace("_", " "))
+    found = {_SAME.get(word, word) for word in words if word not in _IDLE and len(word) > 1}
+    return found or ({"requests"} if "requests" in words else set())
+
+
+def _n(value: float | None) -> str:
+    return "?" if value is None else plain(value) or "0"
+
+
+class LoadNotes(PrometheusProbe):
+    """How many replicas ran in a month, and whether the scaler stood at its maximum."""
+
+    key = "prometheus.replicas"
+    title = "Replicas over a month"
+    items = ("autoscaling.load-notes",)
+    reads = KUBERNETES
+    cheap = False
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        points: Mapping[float, float] = {}
+        source, ceiling = "", None
+        if scope.workload and scope.namespace:
+            here = {"namespace": scope.namespace}
+            readings, outcome = await scaler_of(scope)
+            if outcome.error:
+                return outcome.problem
+            ceiling = max((series.value for series in readings.get("max", Reading()).series), default=None)
+            for kind in ("deployment", "statefulset"):
+                name = f"kube_{kind}_status_replicas_ready"
+                reading = await scope.prometheus.range(
+                    f"max({_moved(name, {**here, kind: scope.workload})})", HISTORY_S
+                )
+                if reading.points:
+                    points, source = reading.points, name
+                    break
+        if not points:
+            expression = f"count(count by (instance) ({scope.own(scope.anchor)}))"
+            reading = await scope.prometheus.range(expression, HISTORY_S)
+            if reading.error:
+                return reading.problem
+            points = reading.points
+        if not points:
+            return {"error": "no_replicas", "why": f"Prometheus shows no replica of this endpoint {MONTH}."}
+        seen: Observation = {"window": MONTH, "from": source, "steps": len(points), "ceiling": ceiling}
+        seen |= {"min": min(points.values()), "max": max(points.values())}
+        if ceiling:
+            seen["pinned"] = sum(value >= ceiling for value in points.values()) / len(points)
+        return seen
+
+    def claimed(self, claims: Claims) -> str:
+        peak, rest = (whole_or_zero(claims.get(key)) for key in ("replicas_peak", "replicas_rest"))
+        return "" if peak is None or rest is None else f"{_n(rest)} at rest, {_n(peak)} at peak"
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        peak, rest = (whole_or_zero(claims.get(key)) for key in ("replicas_peak", "replicas_rest"))
+        low, high = value_of(observation, "min"), value_of(observation, "max")
+        if low is None or high is None:
+            return inconclusive("No replicas were seen.", claimed=self.claimed(claims))
+        seen = f"{_n(low)} to {_n(high)}"
+        if peak is None or rest is None:
+            return nothing_claimed(seen, "replicas")
+        days = (value_of(observation, "steps") or 0) / PER_DAY
+        by_kubernetes = text_of(observation.get("from"))
+        source = f"{by_kubernetes or 'replicas that were scraped'}, {days:.1f} days {MONTH}, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen, "unit": "replicas"}
+        words["rule"] = (
+            "replicas stay between rest and peak: verified; above, below, or pinned at the maximum: contradicted"
+        )
+        if high > peak:
+            return Judgement(CONTRADICTED, reason=f"{seen} replicas ran, more than noted; {source}.", **words)
+        pinned, ceiling = value_of(observation, "pinned") or 0.0, value_of(observation, "ceiling")
+        if pinned >= PINNED and ceiling is not None and rest < ceiling and days >= 1:
+            reason = f"It stood at the scaler's maximum of {_n(ceiling)} for {pinned:.0%} of the time; {source}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        if low < rest and by_kubernetes:
+            return Judgement(CONTRADICTED, reason=f"{seen} replicas were ready, fewer than noted; {source}.", **words)
+        if low < rest:
+            why = f"{seen} replicas were scraped; one that was not scraped may have run all the same. {source}."
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, unit="replicas")
+        if days < 1:
+            return inconclusive(
+                f"{source}: less than a day.", claimed=self.claimed(claims), observed=seen, unit="replicas"
+            )
+        return Judgement(VERIFIED, reason=f"{seen} replicas ran; {source}.", **words)

@@ -1,0 +1,225 @@
+"""What a server says of its models and of itself, read by the table of stacks. Probes share this reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from checklists.evidence.probes.base import Answer, Claims, Observation, Visit, dict_of, list_of, text_of
+from checklists.evidence.probes.metrics_page import read_page
+from checklists.evidence.stacks import Fact, Field, Listing, Stack, places
+
+MAX_MODELS = 200
+MAX_ASKED = 3  # models that are asked about one by one
+MAX_READINGS = 300
+NAMES = ("id", "root", "parent", "version", "revision", "digest", "owned_by", "precision")
+
+Row = dict[str, Any]
+Reading = dict[str, Any]  # means, value, where; model and root if it is said of one model; decisive
+
+
+@dataclass
+class Listed:
+    """The models an endpoint lists, by what its stack's listings name; ``readings`` is what else stood beside them."""
+
+    rows: list[Row] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    where: list[str] = field(default_factory=list)
+
+    @property
+    def answer(self) -> Answer:
+        """The answer to dispute: the first that failed if nothing was listed, else the first."""
+        failed = [answer for answer in self.answers if not answer.ok]
+        return failed[0] if failed and not self.rows else next(iter(self.answers), Answer())
+
+
+async def list_models(visit: Visit) -> Listed:
+    """Ask for every listing of the stack, and bring rows of one model together."""
+    listed = Listed()
+    for listing in (await visit.stack()).listings:
+        if listing.spare and listed.rows:
+            continue
+        path, answer = await _first(visit, listing.paths, listing.method)
+        listed.answers.append(answer)
+        found = [row for place in places(answer.json(), listing.rows) if (row := _row(place, listing, path))]
+        if found:
+            _merge(listed, found)
+            listed.where.append(path)
+    listed.rows = [row for row in listed.rows if row.get("id")][:MAX_MODELS]
+    roots = {row["id"]: text_of(row.get("root")) for row in listed.rows}
+    for reading in listed.readings:
+        reading["root"] = roots.get(reading["model"], "")
+    return listed
+
+
+async def served_models(visit: Visit) -> tuple[list[Row], Answer]:
+    """The models an endpoint lists, each as ``{id, root, parent, revision, digest, …}``, and the answer."""
+    listed = await list_models(visit)
+    return listed.rows, listed.answer
+
+
+async def read(visit: Visit, wanted: Collection[str]) -> Observation:
+    """Everything the server says of ``wanted``: ``{stack, readings}``, with ``error`` and ``why`` if there is nothing.
+
+    Asks only the routes on which the stack tells one of them.
+    """
+    stack = await visit.stack()
+    listed = await list_models(visit)
+    readings = [reading for reading in listed.readings if reading["means"] in wanted]
+    failed = [] if listed.answer.ok else [listed.answer]
+    heard = any(answer.ok for answer in listed.answers)
+    models = _to_ask(listed.rows, visit.target.model_hint)
+    for fact in (fact for fact in stack.facts if fact.means in wanted and not fact.value):
+        if fact.metric:
+            readings += await _label(visit, fact)
+            continue
+        for model in models if _each(fact) else [{}]:
+            name = text_of(model.get("id"))
+            paths = tuple(path.replace("{model}", quote(name, safe="")) for path in fact.paths)
+            payload = {key: value.replace("{model}", name) for key, value in fact.payload.items()}
+            path, answer = await _first(visit, paths, fact.method, payload)
+            heard = heard or answer.ok
+            if not answer.ok and not fact.only:
+                failed.append(answer)
+            readings += [_reading(fact, value, path, model) for value in _values(fact, answer.json())]
+    if heard:
+        readings += [_reading(fact, fact.value, "", {}) for fact in stack.facts if fact.value and fact.means in wanted]
+    observation: Observation = {"stack": stack.key, "readings": readings[:MAX_READINGS]}
+    if not readings:
+        bad = next(iter(failed), None)
+        observation |= {
+            "error": (bad.error.kind if bad and bad.error else "nothing_said"),
+            "why": bad.why if bad else f"{stack.label} says nothing of this.",
+        }
+    return observation
+
+
+def of_model(observation: Observation, claims: Claims) -> list[Reading]:
+    """The readings that count for the claimed model: those of its own and those of the whole server. All, if no model
+    of that name is among them."""
+    readings = [dict_of(one) for one in list_of(observation.get("readings"))]
+    claimed = text_of(claims.get("model_id"))
+    own = [
+        one
+        for one in readings
+        if same_name(claimed, text_of(one.get("model"))) or same_name(claimed, text_of(one.get("root")))
+    ]
+    return [one for one in readings if one in own or not text_of(one.get("model"))] if own else readings
+
+
+def unsaid(stack: Stack, means: Iterable[str], what: str) -> str:
+    """Why a stack's own word cannot settle something: empty if it tells any of ``means``, else one sentence."""
+    told = [when for one in means if (when := stack.tells(one)) is not None]
+    if "" in told:
+        return ""
+    return f"{stack.label} tells {what} only {told[0]}." if told else f"{stack.label} does not tell {what}."
+
+
+def same_name(one: str, other: str) -> bool:
+    """Equal but for case; a local path or a file equals the name it ends in."""
+    one, other = one.strip().rstrip("/").casefold(), other.strip().rstrip("/").casefold()
+    if not one or not other:
+        return False
+    if one == other or one.removesuffix(":latest") == other.removesuffix(":latest"):
+        return True
+    local = [name for name in (one, other) if name.startswith(("/", "./", "~")) or name.endswith(_FILES)]
+    return bool(local) and _tail(one) == _tail(other)
+
+
+_FILES = (".gguf", ".safetensors", ".ckpt")
+
+
+def _tail(name: str) -> str:
+    name = re.split(r"[/\\]", name)[-1]
+    return next((name.removesuffix(ending) for ending in _FILES if name.endswith(ending)), name)
+
+
+async def _first(
+    visit: Visit, paths: Iterable[str], method: str, payload: dict[str, str] | None = None
+) -> tuple[str, Answer]:
+    """The first path that answers well, or else the first of them."""
+    tried: list[tuple[str, Answer]] = []
+    for path in paths:
+        answer = await (visit.post(path, payload or {}) if method == "POST" else visit.get(path))
+        if answer.ok or answer.error:
+            return path, answer
+        tried.append((path, answer))
+    return tried[0] if tried else ("", Answer())
+
+
+def _row(place: Any, listing: Listing, path: str) -> Row:
+    row: Row = {}
+    for name, spot in listing.fields.items():
+        value = next(iter(_values(spot, place)), None)
+        if value is not None:
+            row[name] = value if name not in NAMES else text_of(str(value))
+            row.setdefault("from", {})[name] = f"{spot.at.rpartition('/')[2]} of {path}" if spot.at else path
+    return row
+
+
+def _merge(listed: Listed, found: list[Row]) -> None:
+    known = {row["id"]: row for row in listed.rows if row.get("id")}
+    for row in found:
+        if not row.get("id"):
+            # About the server's one model: what is derived from it beside it (an adapter) names its parent.
+            bases = [one for one in listed.rows if not one.get("parent")]
+            if len(bases) > 1 or len(found) > 1:
+                continue
+            row["id"] = text_of(bases[0].get("id")) if bases else text_of(row.get("root"))
+        name = row["id"]
+        if name not in known:
+            known[name] = {"id": name}
+            listed.rows.append(known[name])
+        sources = row.pop("from", {})
+        mine = known[name]
+        if row.get("root") and same_name(text_of(mine.get("root")), name):
+            mine["root"] = ""  # it only repeated the name
+        mine |= {key: value for key, value in row.items() if key in NAMES and not mine.get(key)}
+        listed.readings += [
+            {"means": key, "value": value, "where": sources.get(key, ""), "model": name}
+            for key, value in row.items()
+            if key not in ("id", "root", "owned_by")
+        ]
+
+
+def _values(spot: Field | Fact, data: Any) -> list[Any]:
+    """What stands at a place, as far as it is a number, a text, or yes or no."""
+    found = places(data, spot.at)
+    if isinstance(spot, Fact) and spot.count:
+        return [len(one) for one in found if isinstance(one, list) and one]
+    kept = [one for one in found if isinstance(one, str | int | float | bool) and one != ""]
+    if not spot.match:
+        return [text_of(one) if isinstance(one, str) else one for one in kept]
+    matches = [match for one in kept if (match := re.search(spot.match, str(one)[:20_000]))]
+    return [text_of(match.group(1)) for match in matches]
+
+
+def _reading(fact: Fact, value: Any, path: str, model: Row) -> Reading:
+    where = fact.because or f"{fact.at.rpartition('/')[2]} of {path}"
+    reading: Reading = {"means": fact.means, "value": value, "where": where}
+    if model:
+        reading |= {"model": text_of(model.get("id")), "root": text_of(model.get("root"))}
+    return reading | ({"decisive": True} if fact.decisive else {})
+
+
+async def _label(visit: Visit, fact: Fact) -> list[Reading]:
+    page, where, _ = await read_page(visit)
+    samples = page.samples.get(fact.metric, ()) if page else ()
+    values = {value for sample in samples if (value := text_of(sample.labels.get(fact.label, "")))}
+    return [
+        {"means": fact.means, "value": value, "where": f"{fact.label} in {fact.metric} of {where}"}
+        for value in sorted(values)
+    ]
+
+
+def _each(fact: Fact) -> bool:
+    return any("{model}" in text for text in (*fact.paths, *fact.payload.values()))
+
+
+def _to_ask(rows: list[Row], hint: str) -> list[Row]:
+    claimed = [row for row in rows if same_name(hint, row["id"]) or same_name(hint, text_of(row.get("root")))]
+    return (claimed or rows)[:MAX_ASKED]

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    NONE,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Probe,
+    Visit,
+    fact_error,
+    inconclusive,
+    joined,
+    nothing_claimed,
+    number_of,
+    plain,
+    text_of,
+    texts_of,
+)
+from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
+from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, Stack
+
+PRECISION = ("gpu_name", "precision", "kv_precision")
+SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "gpus")
+MEANS = (*PRECISION, "quantization", *SPLIT)
+SPLIT_WORDS = {"tensor_parallel": "tensor parallel", "pipeline_parallel": "pipeline parallel", "gpus": "GPUs"}
+RULE_LISTED = "everything that is served stands in the claimed list"
+RULE_EQUAL = "served = claimed"
+# What a GPU's name says beside its type: who made it, how it is mounted, how much memory it has.
+_BESIDE_TYPE = re.compile(r"nvidia|amd|intel|geforce|tesla|instinct|radeon|\d+ ?gi?b|sxm\d*|pcie|nvl|hbm\d?e?|oam|gpu")
+_TYPE = re.compile(r"[a-z]+\d+\w*|\d{3,}\w*")
+_MEMORY = re.compile(r"(\d+) ?gi?b")
+
+
+class ServingArguments(Probe):
+    """How the model was started, in the server's own words: number format, quantisation, split, and on which GPUs."""
+
+    key = "serving.arguments"
+    title = "Serving arguments"
+    items = ("identity.gpu-precision", "compute.parallelism", "compute.quantization")
+    reads = ("endpoint", "metrics")
+    also_reads = ("identity.name-version",)  # of several served models, the claimed one counts
+    sends = "GETs to the routes that describe the server and to its metrics page; to Ollama a POST that shows a model."
+    ttl = timedelta(days=7)
+
+    async def observe(self, visit: Visit) -> Observation:
+        return await read(visit, MEANS)
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        readings = of_model(observation, others.get("identity.name-version", {}))
+        why = fact_error(observation)
+        if item_key == "compute.parallelism":
+            return _split(claims, readings, why)
+        if item_key == "compute.quantization":
+            return _quantisation(claims, readings, why)
+        return _precision(claims, readings, why)
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if item_key == "identity.gpu-precision":
+            return unsaid(stack, ("precision", "gpu_name"), "its GPU and number format")
+        if item_key == "compute.quantization":
+            return unsaid(stack, ("quantization",), "its quantisation")
+        if item_key == "compute.parallelism":
+            return unsaid(stack, ("tensor_parallel", "pipeline_parallel", "gpus"), "how it is split over GPUs")
+        return super().settles(item_key, stack)
+
+
+def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
+    gpus, precisions = texts_of(claims.get("gpu_types")), [p.casefold() for p in texts_of(claims.get("precisions"))]
+    claimed = "; ".join(part for part in (joined(gpus), joined(precisions)) if part)
+    if why:
+        return inconclusive(why, claimed=claimed)
+    seen: list[str] = []
+    wrong: list[str] = []
+    right: list[str] = []
+    for one in readings:
+        means, value, where = text_of(one.get("means")), text_of(one.get("value")), text_of(one.get("where"))
+        if means == "gpu_name" and value:
+            seen.append(value)
+            same = [same_gpu(gpu, value) for gpu in gpus]
+            if True in same:
+                right.append(f"{value} ({where})")
+            elif gpus and None not in same:
+                wrong.append(f"{value} ({where})")
+        elif means in ("precision", "kv_precision") and (word := precision_of(value)):
+            label = f"{word} for the KV cache" if means == "kv_precision" else word
+            seen.append(label)
+            if word in precisions and means == "precision":
+                right.append(f"{label} ({where})")
+            elif precisions and word not in precisions:
+                wrong.append(f"{label} ({where})")
+    if not claimed:
+        return nothing_claimed(joined(seen))
+    found: dict[str, Any] = {"claimed": claimed, "observed": joined(seen), "rule": RULE_LISTED}
+    if wrong:
+        return Judgement(CONTRADICTED, reason=f"Served: {joined(wrong)}, which is not in the claimed list.", **found)
+    if not right:
+        return inconclusive(_not_comparable(readings, seen), claimed=claimed, observed=joined(seen))
+    told = {text_of(one.get("means")) for one in readings}
+    rest = "" if "gpu_name" in told else " The GPU type is not told."
+    rest += "" if "precision" in told else " The precision is not told."
+    return Judgement(VERIFIED, reason=f"Served: {joined(right)}, as claimed.{rest}", **found)
+
+
+def _quantisation(claims: Claims, readings: list[Reading], why: str) -> Judgement:
+    formats = [text.casefold() for text in texts_of(claims.get("formats"))]
+    if why:
+        return inconclusive(why, claimed=joined(formats))
+    served = [
+        (QUANTISATIONS[word], text_of(one.get("where")))
+        for one in readings
+        if one.get("means") == "quantization" and (word := text_of(one.get("value")).casefold()) in QUANTISATIONS
+    ]
+    seen = joined(sorted({word for word, _ in served}))
+    if not formats:
+        return nothing_claimed(seen)
+    if not served:
+        quantised = [one for one in readings if one.get("means") == "quantization"]
+        return inconclusive(_not_comparable(quantised, []), claimed=joined(formats))
+    found: dict[str, Any] = {"claimed": joined(formats), "observed": seen, "rule": RULE_LISTED}
+    wrong = next(((word, where) for word, where in served if word not in formats), None)
+    if wrong:
+        words = "unquantised" if wrong[0] == "none" else wrong[0]
+        return Judgement(
+            CONTRADICTED, reason=f"Served {words} ({wrong[1]}), which is not in the claimed list.", **found
+        )
+    return Judgement(VERIFIED, reason=f"Served {seen} ({served[0][1]}), as claimed.", **found)
+
+
+def _split(claims: Claims, readings: list[Reading], why: str) -> Judgement:
+    wanted = {key: number for key in SPLIT_WORDS if (number := number_of(claims.get(key))) is not None}
+    claimed = _in_words(wanted)
+    if why:
+        return inconclusive(why, claimed=claimed)
+    served: dict[str, float] = {}
+    where: dict[str, str] = {}
+    for one in readings:
+        key, number = text_of(one.get("means")), number_of(one.get("value"))
+        if key in SPLIT and number is not None:
+            if served.get(key, number) != number:
+                told = f"{SPLIT_WORDS.get(key, key)} {plain(served[key])} and {plain(number)}"
+                return inconclusive(f"Several models are served, with {told}.", claimed=claimed)
+            served[key], where[key] = number, text_of(one.get("where"))
+    if "tensor_parallel" in served and served.get("data_parallel", 1) == 1 and "gpus" not in served:
+        # One replica takes the product; with data parallelism replicas share a server, and it does not say which.
+        served["gpus"] = served["tensor_parallel"] * served.get("pipeline_parallel", 1)
+        where["gpus"] = f"the product of {joined([where[key] for key in SPLIT[:2] if key in where])}"
+    seen = _in_words(served)
+    if not wanted:
+        return nothing_claimed(seen)
+    compared = [key for key in wanted if key in served]
+    if not compared:
+        return inconclusive("The server does not tell how it is split.", claimed=claimed, observed=seen)
+    unseen = [SPLIT_WORDS[key] for key in wanted if key not in served]
+    rest = f" Not told by the server: {joined(unseen)}." if unseen else ""
+    found: dict[str, Any] = {"claimed": claimed, "observed": seen, "rule": RULE_EQUAL}
+    for key in compared:
+        if served[key] != wanted[key]:
+            reason = (
+                f"{SPLIT_WORDS[key]}: claimed {plain(wanted[key])}, served {plain(served[key])} ({where[key]}).{rest}"
+            )
+            return Judgement(CONTRADICTED, reason=reason[0].upper() + reason[1:], **found)
+    places = joined(sorted({where[key] for key in compared}))
+    return Judgement(VERIFIED, reason=f"Equal to what the server says in {places}.{rest}", **found)
+
+
+def precision_of(word: str) -> str:
+    """The checklist's word for what a server calls its number format (``Q4_K_M`` → int4), empty if it has none."""
+    word = word.casefold().removeprefix("torch.").removeprefix("all ").strip()
+    if word in PRECISIONS:
+        return PRECISIONS[word]
+    if gguf := re.match(r"i?q(\d)_", word):
+        return f"int{gguf[1]}"
+    return PRECISIONS.get(word.split()[0].strip("-"), "") if word else ""
+
+
+def same_gpu(claimed: str, served: str) -> bool | None:
+    """Whether two names mean one type of GPU (``H100 80 GB``, ``NVIDIA H100 80GB HBM3``); ``None`` if unclear."""
+    one, other = claimed.casefold(), served.casefold()
+    memory = [match[1] for text in (one, other) if (match := _MEMORY.search(text))]
+    if len(memory) == 2 and memory[0] != memory[1]:
+        return False
+    types = [set(_TYPE.findall(_BESIDE_TYPE.sub(" ", text))) for text in (one, other)]
+    if not types[0] or not types[1]:
+        return None
+    return bool(types[0] & types[1])
+
+
+def _in_words(split: Mapping[str, float]) -> str:
+    return joined([f"{SPLIT_WORDS[key]} {plain(split[key])}" for key in SPLIT_WORDS if key in split])
+
+
+def _not_comparable(readings: list[Reading], seen: list[str]) -> str:
+    said = joined(sorted({f"{text_of(one.get('value'))} ({text_of(one.get('where'))})" for one in readings}))
+    if seen:
+        return f"The server tells only {joined(seen)}, which says nothing of the claim."
+    return f"The server says {said}, which names no format." if said else "The server does not tell this."

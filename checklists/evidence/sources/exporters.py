@@ -1,0 +1,81 @@
+"""Names that others than the model server export: GPU exporters, kube-state-metrics, KEDA, gateways. Data only.
+
+Read from: dcgm-exporter 3.3 to 4.4, AMD's device-metrics-exporter 1.3, Intel Gaudi's exporter, Triton 2.6x,
+kube-state-metrics 2.10 to 2.17, KEDA 2.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# GPU memory in use, and the unit it is counted in. The order is the order of preference.
+GPU_MEMORY: Mapping[str, str] = {
+    "DCGM_FI_DEV_FB_USED": "MiB",
+    "nv_gpu_memory_used_bytes": "byte",
+    "gpu_used_vram": "MiB",  # AMD calls it MB and counts 2^20 bytes
+    "amd_gpu_used_vram": "MiB",
+    "habanalabs_memory_used_bytes": "byte",
+    "nvidia_smi_memory_used_bytes": "byte",
+    "nvidia_gpu_memory_used_bytes": "byte",
+}
+# One series a GPU, whatever it says.
+GPU_SERIES = (
+    "DCGM_FI_DEV_GPU_UTIL",
+    "DCGM_FI_DEV_FB_USED",
+    "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
+    "nv_gpu_utilization",
+    "gpu_gfx_activity",
+    "amd_gpu_gfx_activity",
+    "habanalabs_utilization",
+    "nvidia_smi_utilization_gpu_ratio",
+    "nvidia_gpu_duty_cycle",
+)
+# The labels that tell one GPU from another, and those that name its type.
+GPU_IDS = ("UUID", "uuid", "gpu_uuid", "gpu_id", "serial_number", "gpu")
+GPU_MODELS = ("modelName", "card_model", "name")
+# How the job, pool or address of a GPU exporter is usually named.
+GPU_EXPORTERS = ("dcgm", "gpu", "nvidia", "rocm", "amd-metrics", "device-metrics", "habana", "gaudi")
+# What Kubernetes calls a GPU, as kube-state-metrics writes it.
+GPU_RESOURCES = ("nvidia_com_gpu", "amd_com_gpu", "habana_ai_gaudi", "gpu_intel_com_i915", "gpu_intel_com_xe")
+# Labels of a node that name its instance type, as kube-state-metrics writes them.
+INSTANCE_TYPES = ("label_node_kubernetes_io_instance_type", "label_beta_kubernetes_io_instance_type")
+
+# Counters of answers and failures: the label that says which, by the name of the counter.
+FAILURES: Mapping[str, str] = {
+    "tgi_request_failure": "err",
+    "te_request_failure": "err",
+    "nv_inference_request_failure": "reason",
+    "litellm_proxy_failed_requests_metric_total": "exception_class",
+    "litellm_deployment_failure_responses_total": "exception_class",
+    "litellm_llm_api_failed_requests_metric_total": "exception_class",
+    "vllm:request_success_total": "finished_reason",
+    "ray_serve_num_http_error_requests_total": "error_code",
+    "ray_serve_num_http_error_requests": "error_code",
+    "ray_serve_http_request_errors_total": "error_code",
+    "istio_requests_total": "response_code",
+    "nginx_ingress_controller_requests": "status",
+    "traefik_service_requests_total": "code",
+    "http_requests_total": "status",
+    "http_server_requests_total": "status",
+    "gen_ai_server_request_duration_seconds_count": "error_type",
+}
+# The kinds of errors a team can claim to tell apart, and the values that mean them (lower case, whole values).
+ERROR_CLASSES: Mapping[str, frozenset[str]] = {
+    "out_of_memory": frozenset({"oomkilled", "out_of_memory", "oom", "cudaoutofmemoryerror", "outofmemoryerror"}),
+    "input_shape": frozenset({"validation", "batch_size", "413", "contextwindowexceedederror", "input_too_long"}),
+    "bad_request": frozenset(
+        {"validation", "400", "422", "4xx", "badrequesterror", "invalidrequesterror", "unprocessableentityerror"}
+    ),
+    "tokenizer": frozenset({"tokenizer", "tokenization", "decoding", "tokenizererror"}),
+    "timeout": frozenset({"408", "504", "timeout", "timeouterror", "requesttimeouterror"}),
+    "overload": frozenset({"429", "503", "overloaded", "rejected", "ratelimiterror", "serviceunavailableerror"}),
+    "upstream": frozenset({"502", "504", "apiconnectionerror", "badgatewayerror", "apierror", "upstream"}),
+    "refusal": frozenset({"content_filter", "contentpolicyviolationerror", "guardrail", "guardrailraisedexception"}),
+}
+# Values that say that nothing went wrong.
+FINE = frozenset({"stop", "length", "200", "201", "202", "204", "206", "304", "2xx", "1xx", "3xx", "0", "", "none"})
+REJECTED = frozenset({"429", "503", "overloaded", "rejected", "ratelimiterror", "serviceunavailableerror"})
+TIMED_OUT = frozenset({"408", "504", "timeout", "timeouterror", "requesttimeouterror"})
+FAULTS = frozenset(
+    {"500", "502", "5xx", "error", "inference", "generation", "backend", "internal", "internalservererror", "tokenizer"}
+)
