@@ -47,7 +47,7 @@ def test_every_screen_of_the_table_is_looked_at() -> None:
 def lively(world: dict[str, Any], cast: Any) -> dict[str, Any]:
     """The world of the permission table, with what makes screens longer: verdicts, comments, a second release."""
     release = Release.objects.get(model__slug="assist-chat")
-    given = Finding.objects.get()
+    given = Finding.objects.get(probe="model.identity")
     verdicts = {"identity.input-limits": "contradicted", "identity.modalities": "verified"}
     for key, verdict in verdicts.items():
         given.pk = None
