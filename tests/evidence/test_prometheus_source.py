@@ -126,12 +126,12 @@ ALERTS = {
 BUILD = {"status": "success", "data": {"version": "2.13.1", "revision": "cb7cbad5", "goVersion": "go1.13.1"}}
 
 
-def ask(url: str, question: Callable[[Prometheus], Awaitable[T]], **target: Any) -> T:
+def ask(prometheus: str, question: Callable[[Prometheus], Awaitable[T]], **target: Any) -> T:
     """What a question to the Prometheus at an address comes to."""
 
     async def asking() -> T:
         async with loopback_client(timeout_s=2.0).session() as session:
-            options = {"url": "http://127.0.0.1:9", "prometheus_url": url, **target}
+            options = {"url": "http://127.0.0.1:9", "prometheus_url": prometheus, **target}
             visit = Visit(Target("main", **options), session)
             return await question(Prometheus(visit))
 

@@ -38,7 +38,7 @@ from checklists.evidence.probes.generation.sending import (
     send,
     words_of,
 )
-from checklists.evidence.probes.limits import Limits
+from checklists.evidence.probes.limits import Limits, cuts_off, token_limits
 from checklists.evidence.stacks import Stack
 
 ITEM = "identity.input-limits"
@@ -79,12 +79,8 @@ class OversizedInput(Probe):
         claims = claimed_of(visit, ITEM)
         wanted, unit = number_of(claims.get("max_input")), text_of(claims.get("unit")) or "tokens"
         limits = await Limits().observe(visit)
-        served = [
-            value
-            for row in map(dict_of, limits.get("limits") or [])
-            if row.get("key") in ("max_input", "context_tokens") and (value := number_of(row.get("value")))
-        ]
-        about: Observation = {"wanted": wanted, "unit": unit, "truncates": limits.get("truncates") is True}
+        served = token_limits(limits, claimed_of(visit, "identity.name-version"))
+        about: Observation = {"wanted": wanted, "unit": unit, "truncates": cuts_off(limits)}
         if unit == "tokens" and served:
             about["served"] = min(served)
             size = max(served)
