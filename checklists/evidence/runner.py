@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,13 +60,17 @@ def perform_run(*, run_id: int, client: Client | None = None) -> bool:
     return perform_runs(run_ids=[run_id], client=client) == 1
 
 
-def perform_runs(*, run_ids: Iterable[int], client: Client | None = None) -> int:
+def perform_runs(
+    *, run_ids: Iterable[int], client: Client | None = None, only: Callable[[Probe], bool] | None = None
+) -> int:
     """Claim runs and do what is left of them, many endpoints at once; how many came to their end here.
+
+    ``only`` leaves out the probes for which it is false.
 
     Safe to call twice, also at the same time: only the holder of the lease writes, and what is recorded is not measured
     again. A run is claimed when there is room for it, so memory does not grow with the number of runs.
     """
-    work = _Work()
+    work = _Work(only)
     limit = int(settings.PREFLIGHT["PROBE_AT_ONCE"])
     for job in visited(work.jobs(run_ids), client or make_client(), at_once=limit):
         work.beat()
@@ -78,8 +82,9 @@ def perform_runs(*, run_ids: Iterable[int], client: Client | None = None) -> int
 class _Work:
     """The runs in hand: what is left of each, and when their leases were last renewed."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: Callable[[Probe], bool] | None) -> None:
         self.finished = 0
+        self._only = only
         self._runs: dict[int, ProbeRun] = {}
         self._open: dict[int, set[int]] = {}  # run → ids of jobs not yet recorded
         self._jobs: dict[int, dict[int, Job]] = {}
@@ -92,7 +97,7 @@ class _Work:
             run = services.claim_run(run_id=run_id)
             if run is None:
                 continue
-            jobs = jobs_of(run)
+            jobs = jobs_of(run, self._only)
             total = sum(len(job.probes) for job in jobs)
             run.progress_total = max(run.progress_total, total)
             self._runs[run.pk] = run
@@ -177,7 +182,7 @@ def make_client() -> Client:
 # What is to be visited
 
 
-def jobs_of(run: ProbeRun) -> list[Job]:
+def jobs_of(run: ProbeRun, only: Callable[[Probe], bool] | None = None) -> list[Job]:
     """The visits that are left of a run: every endpoint, and the release itself. A constant number of queries.
 
     A scheduled run leaves out what still counts for long enough, and what only a person may ask for.
@@ -188,7 +193,8 @@ def jobs_of(run: ProbeRun) -> list[Job]:
     standing = _standing(release) if scheduled else {}
     jobs = []
     for endpoint, target in targets_of(release, scheduled=scheduled):
-        due = [probe for probe in _probes(target) if not standing.get((endpoint.pk if endpoint else None, probe.key))]
+        place = endpoint.pk if endpoint else None
+        due = [probe for probe in _probes(target) if not standing.get((place, probe.key)) and (not only or only(probe))]
         if due and target.name not in recorded:
             jobs.append(Job(run.pk, endpoint, target, due))
     return jobs

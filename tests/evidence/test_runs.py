@@ -174,8 +174,23 @@ def test_the_next_run_replaces_what_the_last_one_found(endpoint: Any, release: A
     probe(release)
     first = Finding.objects.current().filter(release=release).count()
     probe(release)
-    assert Finding.objects.filter(release=release).count() == 2 * first
     assert Finding.objects.current().filter(release=release).count() == first
+    replaced = Finding.objects.filter(release=release, current=False)
+    assert replaced.filter(probe="endpoint.health", verdict="verified").count() == 1
+
+
+def test_what_was_not_asked_again_for_the_same_reason_is_carried_on_and_not_written_again(
+    endpoint: Any, release: Any
+) -> None:
+    first = probe(release)
+    silent = Finding.objects.get(run=first, probe="prometheus.throughput")
+    assert silent.detail["requests"] == []
+    second = probe(release)
+    again = Finding.objects.get(pk=silent.pk)
+    assert (again.run_id, again.current, again.reason) == (second.pk, True, silent.reason)
+    assert again.measured_at > silent.measured_at
+    assert again.expires_at > silent.expires_at
+    assert Finding.objects.filter(release=release, probe="prometheus.throughput").count() == 1
 
 
 def test_an_endpoint_that_went_down_clears_no_contradiction(endpoint: Any, release: Any, alice: Any) -> None:

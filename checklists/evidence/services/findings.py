@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from checklists import journal
 from checklists.assessments.models import Answer
@@ -146,10 +148,13 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
         Finding.objects.current()
         .filter(release=release)
         .exclude(run=row)
-        .only("pk", "endpoint_id", "endpoint_name", "probe", "item_key", "verdict", "measured_at")
+        .only("pk", "endpoint_id", "endpoint_name", "probe", "item_key", "measured_at", *WORDS)
     )
-    Finding.objects.bulk_create(findings, ignore_conflicts=True)
-    Finding.objects.filter(pk__in=_superseded(earlier, findings)).update(current=False)
+    unchanged = _unchanged(earlier, findings)
+    Finding.objects.bulk_create([each for each in findings if _key(each) not in unchanged], ignore_conflicts=True)
+    _carry_on(row, findings, unchanged)
+    gone = set(_superseded(earlier, findings)) - set(unchanged.values())
+    Finding.objects.filter(pk__in=gone).update(current=False)
     Exchange.objects.bulk_create(_exchanges(row, new), ignore_conflicts=True)
     plan_next(release=release, reached={visit.endpoint_id: visit.reached for visit in new})
     journal.record(
@@ -165,6 +170,32 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
         },
     )
     return findings
+
+
+def _unchanged(earlier: Iterable[Finding], new: Iterable[Finding]) -> dict[tuple[int | None, str, str], int]:
+    """Findings that say once more that there is nothing to ask (no address, no permission): the rows that said so
+    before, by key. They are carried on to the present run instead of being written again."""
+    silent = {
+        _key(finding): finding
+        for finding in new
+        if finding.verdict == Verdict.INCONCLUSIVE and not finding.detail["requests"]
+    }
+    return {
+        _key(old): old.pk
+        for old in earlier
+        if (again := silent.get(_key(old))) is not None
+        and all(getattr(old, name) == getattr(again, name) for name in WORDS)
+    }
+
+
+def _carry_on(run: ProbeRun, new: Iterable[Finding], unchanged: Mapping[tuple[int | None, str, str], int]) -> None:
+    lasting: dict[timedelta, list[int]] = defaultdict(list)
+    for finding in new:
+        if (pk := unchanged.get(_key(finding))) is not None:
+            lasting[finding.expires_at - finding.measured_at].append(pk)
+    now = timezone.now()
+    for lasts, pks in lasting.items():
+        Finding.objects.filter(pk__in=pks).update(run=run, measured_at=now, expires_at=now + lasts, expired_at=None)
 
 
 def _exchanges(run: ProbeRun, visits: Iterable[Visited]) -> list[Exchange]:
