@@ -113,6 +113,22 @@ class ProbeSchedule(models.Model):
         indexes = [models.Index(fields=["host"], name="evidence_schedules_of_host")]
 
 
+class ReferenceFingerprint(models.Model):
+    """How an endpoint answered a fixed set of prompts when its release was signed off: what later runs compare with."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="fingerprints")
+    endpoint_name = models.CharField(max_length=80)
+    submission_number = models.PositiveIntegerField()
+    prompts = models.JSONField(default=dict)
+    prompt_set = models.CharField(max_length=20)
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["release", "endpoint_name"], name="evidence_one_reference_an_endpoint")
+        ]
+
+
 class FreshnessRule(models.Model):
     """How long findings count for an item and tier, where an administrator has said so instead of the probe."""
 

@@ -226,8 +226,8 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         "model_hint": hint if isinstance(hint, str) else "",
         "scheduled": scheduled,
         "claims": claims,
-        "facts": release_facts(release),
     }
+    facts, fingerprints = release_facts(release), services.Fingerprints(release)
     endpoints = list(Endpoint.objects.filter(release=release).order_by("pk"))
     alone = [
         Target(
@@ -242,6 +242,7 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
             may_generate=endpoint.may_generate,
             may_burst=endpoint.may_burst,
             series=endpoint.series_length,
+            facts={**facts, **fingerprints.facts(endpoint.name)},
             **shared,
         )
         for endpoint in endpoints
@@ -258,6 +259,7 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         alertmanager_url=first.alertmanager_url if first else "",
         labels=first.labels if first else {},
         siblings=tuple(alone),
+        facts=facts,
         **shared,
     )
     return [*found, (None, itself)]

@@ -13,6 +13,7 @@ from checklists import journal
 from checklists.assessments.models import AnswerRevision
 from checklists.assessments.services import review_answers
 from checklists.evidence.models import Finding
+from checklists.evidence.services import keep_fingerprints
 from checklists.journal.errors import Conflict, Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
 from checklists.people.models import User
@@ -293,6 +294,8 @@ def _settle(submission: Submission, release: Release, by: User, at: datetime | N
         data={"number": submission.number, "outcome": outcome, "digest": submission.digest},
         at=at,
     )
+    if outcome == Outcome.APPROVED:
+        keep_fingerprints(release=release, submission_number=submission.number)
     why = f"submission {submission.number} {submission.get_outcome_display().lower()}"
     _move(release, stage, by=by, why=why, at=at)
 

@@ -1,6 +1,7 @@
 """Every write of the evidence room."""
 
 from checklists.evidence.services.findings import Measurement, Visited, record_findings, rejudge, retire_findings
+from checklists.evidence.services.fingerprints import Fingerprints, keep_fingerprints
 from checklists.evidence.services.local import judge_locally
 from checklists.evidence.services.policy import allow_network, current_policy, remove_network
 from checklists.evidence.services.retention import drop_old
@@ -18,6 +19,7 @@ from checklists.evidence.services.schedule import (
 __all__ = [
     "BEFORE_EXPIRY",
     "JITTER",
+    "Fingerprints",
     "LeaseLost",
     "Measurement",
     "Visited",
@@ -29,6 +31,7 @@ __all__ = [
     "fail_run",
     "finish_run",
     "judge_locally",
+    "keep_fingerprints",
     "keep_schedule",
     "plan_next",
     "probe_due",
