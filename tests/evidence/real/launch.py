@@ -22,6 +22,7 @@ T = TypeVar("T")
 MASTER_KEY = "sk-preflight-master-key-of-the-tests"
 LLAMA_KEY = "llama-key-of-the-tests"
 SCRAPE_SECONDS = 1
+MOCK_SECONDS = 0.05  # how long LiteLLM's mock responses take, so that latencies have a lower bound
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def answers(url: str, headers: Mapping[str, str]) -> bool:
 def litellm(directory: Path, *, guard_metrics: bool = False) -> Iterator[Server]:
     """A LiteLLM proxy with a master key and no database, whose two models answer with mock responses."""
     port = free_port()
-    upstream = {"api_key": "nobody-is-asked"}
+    upstream = {"api_key": "nobody-is-asked", "mock_delay": MOCK_SECONDS}
     configuration = {
         "model_list": [
             {

@@ -71,7 +71,7 @@ def test_it_is_found_out_as_litellm_and_its_health_route_is_one_that_calls_no_mo
         ("metrics.present", "observability.gpu", {"dashboard_url": "https://grafana.example/d/1"}, "inconclusive"),
         # How fast it says it is
         ("metrics.latency", "performance.latency-targets", {"phase": "end_to_end", "p95_ms": 300_000}, "verified"),
-        ("metrics.latency", "performance.latency-targets", {"phase": "end_to_end", "p50_ms": 0.001}, "contradicted"),
+        ("metrics.latency", "performance.latency-targets", {"phase": "end_to_end", "p50_ms": 10}, "contradicted"),
         ("metrics.latency", "performance.latency-targets", {"phase": "first_token", "p95_ms": 300_000}, "verified"),
         ("metrics.latency", "performance.latency-targets", {"phase": "per_output_token", "p95_ms": 9}, "inconclusive"),
         # One small request
