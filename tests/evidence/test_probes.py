@@ -578,14 +578,17 @@ def test_plain_http_on_a_private_network_is_inconclusive() -> None:
     assert "Plain http" in judgement.reason
 
 
-def test_a_reflected_origin_with_credentials_is_contradicted() -> None:
+def test_a_reflected_origin_with_credentials_contradicts_the_endpoint_and_sessions_not_keys_or_nothing() -> None:
     def handle(request: Request) -> None:
         origin = request.headers.get("origin", "")
         request.reply(200, {}, {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"})
 
     with serving(handle) as server:
         observation = observe("tls.headers", server, stack="vllm")
-    assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == "contradicted"
+    assert judge("tls.headers", None, {}, observation).verdict == "contradicted"
+    verdicts = {"oidc": "contradicted", "api_key": "inconclusive", "": "inconclusive"}
+    for scheme, verdict in verdicts.items():
+        assert judge("tls.headers", "security.access-control", {"scheme": scheme}, observation).verdict == verdict
 
 
 def test_any_origin_without_credentials_is_no_contradiction() -> None:

@@ -92,7 +92,7 @@ class AccessControl(Probe):
                 return Judgement(
                     CONTRADICTED,
                     claimed,
-                    observed,
+                    f"refused: {joined(refused)}" if refused else observed,
                     "",
                     "The claim says that no key is needed, yet the server asks for one.",
                     rule=rule,

@@ -86,6 +86,13 @@ class TlsAndHeaders(Probe):
                 "Any web page may call it with its visitor's credentials: "
                 "a foreign origin is reflected and credentials are allowed."
             )
+            if item_key is not None and text_of(claims.get("scheme")) != "oidc":
+                # A browser adds cookies by itself, and never a key that a client has to send.
+                return inconclusive(
+                    f"{reason} That is a fault of the endpoint; a key that no browser sends by itself is not touched.",
+                    claimed=claimed,
+                    observed="any origin with credentials",
+                )
             return Judgement(
                 CONTRADICTED,
                 claimed,

@@ -5,8 +5,12 @@ STACK = Stack(
     "Speaches",
     "speaches 0.8",
     signs=(
-        Sign("/openapi.json", at="info/title", value="Speaches"),
-        Sign("/v1/models", at="data/*/task", weight=2),
+        Sign(
+            "/v1/models",
+            at="data/*/task",
+            value="automatic-speech-recognition|text-to-speech|speaker-embedding|voice-activity-detection|speaker-diarization",
+        ),
+        Sign("/openapi.json", at="info/title", value="Speaches", optional=True),
     ),
     health=("/health",),
     listings=(openai_listing(),),
