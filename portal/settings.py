@@ -3,6 +3,7 @@
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 from environs import Env, EnvError
@@ -322,7 +323,7 @@ LOGGING = {
 }
 
 # What the domain may be told from outside (read through django.conf.settings)
-PREFLIGHT = {
+PREFLIGHT: dict[str, Any] = {
     # Addresses probes may reach although they are private come from the database (Settings, Probe policy); these never.
     "PROBE_TIMEOUT_SECONDS": env.float("PREFLIGHT_PROBE_TIMEOUT", 10.0),
     "PROBE_MAX_BYTES": env.int("PREFLIGHT_PROBE_MAX_BYTES", 2 * 1024 * 1024),
@@ -330,6 +331,9 @@ PREFLIGHT = {
     "PROBE_AT_ONCE": env.int("PREFLIGHT_PROBE_AT_ONCE", 50),
     "KEEP_ANSWERS_DAYS": env.int("PREFLIGHT_KEEP_ANSWERS_DAYS", 30),
     "KEEP_FINDINGS_DAYS": env.int("PREFLIGHT_KEEP_FINDINGS_DAYS", 400),
+    # Where models and images are published; empty: nobody is asked.
+    "HUB_URL": env.str("PREFLIGHT_HUB_URL", ""),
+    "OCI_URL": env.str("PREFLIGHT_OCI_URL", ""),
     "APPROVAL_DAYS": env.int("PREFLIGHT_APPROVAL_DAYS", 180),
     # Show badges of models that are not restricted to whoever knows their address, signed in or not.
     "PUBLIC_BADGES": env.bool("PREFLIGHT_PUBLIC_BADGES", False),

@@ -10,6 +10,7 @@ os.environ["PREFLIGHT_DB_POOL"] = "0"  # a pool would keep connections to a data
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright keeps an event loop in the thread that runs the tests
 # What the person running the tests has set for their own installation is not for the tests.
 OTHERS = ("PREFLIGHT_OIDC", "PREFLIGHT_DEMO", "PREFLIGHT_DEBUG", "PREFLIGHT_ALLOWED", "PREFLIGHT_BASE", "EMAIL_URL")
+OTHERS += ("PREFLIGHT_HUB", "PREFLIGHT_OCI")
 for name in [name for name in os.environ if name.startswith(OTHERS)]:
     del os.environ[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from checklists.assessments.services import request_waiver
 from checklists.evidence.services import request_run
 from checklists.registry.models import Model
+from checklists.registry.services import set_architecture
 from checklists.signoff.models import Condition, SignOff
 from checklists.signoff.services import sign, submit
 from tests.build import DIGEST, answer_everything, answer_of, in_days, make_endpoint, make_model, make_release
@@ -52,6 +54,7 @@ SPEC = {
     "config": {"precision": "bf16"},
     "modelfs": {"type": "layers", "diffIds": [DIGEST]},
 }
+CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 WAIVER = {"item": "identity.lineage", "reason": "r", "mitigation": "m", "expires_on": in_days(20).isoformat()}
 NEW_MODEL = {"slug": "new", "name": "New", "team": "search", "family": "llm", "tier": 1}
 ANSWER = {"status": "partly", "claims": {}, "justification": "j", "links": [], "assignee": None, "revision": 1}
@@ -96,6 +99,9 @@ API = [
     Row("signoffs", "post", {"mo"}, (*R, "number"), data={"role": "mlops", "decision": "approve"}),
     Row("modelspec", "get", EVERYBODY, R),
     Row("modelspec", "put", WRITERS, R, data=SPEC),
+    Row("architecture", "get", EVERYBODY, R),
+    Row("architecture", "put", WRITERS, R, data=CONFIG),
+    Row("architecture", "delete", WRITERS, R),
     Row("gate", "get", EVERYBODY, query="?model=assist-chat&version=1.0&artifact_digest=" + DIGEST, about_model=False),
     Row("overview", "get", EVERYBODY, about_model=False),
     Row("journal", "get", AUDIT, about_model=False),
@@ -151,6 +157,8 @@ WEB = [
     Row("release", "get", EVERYBODY, R),
     Row("release_edit", "get", WRITERS, R),
     Row("release_edit", "post", WRITERS, R),
+    Row("architecture", "get", EVERYBODY, R),
+    Row("architecture", "post", WRITERS, R),
     Row("launch", "get", OWNERS, R),
     Row("launch", "post", OWNERS, R),
     Row("retire", "get", OWNERS, R),
@@ -189,6 +197,7 @@ PUBLIC = {"web:setup"}  # a secret in the address opens it; the anonymous get 40
 def world(cast, team, edition):
     """A submitted release with one of everything, and what the routes' parameters stand for."""
     release = make_release(make_model(team, cast.alice), cast.alice)
+    set_architecture(release=release, document=json.dumps(CONFIG).encode(), by=cast.alice)
     endpoint = make_endpoint(release, cast.alice)
     answer_everything(release, cast.bob, leave=("security.data-governance",))
     waiver_of = {"reason": "r", "mitigation": "m", "expires_on": in_days(9), "by": cast.bob}

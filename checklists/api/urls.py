@@ -2,6 +2,7 @@ from django.urls import path
 
 from checklists.api.views import (
     answers,
+    architecture,
     checklists,
     docs,
     endpoints,
@@ -44,6 +45,7 @@ urlpatterns = [
     path(f"{R}submissions/<int:number>/", submissions.SubmissionDetail.as_view(), name="submission"),
     path(f"{R}submissions/<int:number>/signoffs/", submissions.SignOffCreate.as_view(), name="signoffs"),
     path(f"{R}modelspec/", modelspec.ModelSpecDetail.as_view(), name="modelspec"),
+    path(f"{R}architecture/", architecture.ArchitectureDetail.as_view(), name="architecture"),
     path("gate/", gate.Gate.as_view(), name="gate"),
     path("overview/", scorecards.OverviewDetail.as_view(), name="overview"),
     path("journal/", journal.JournalList.as_view(), name="journal"),

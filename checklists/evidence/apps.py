@@ -11,7 +11,8 @@ class EvidenceConfig(AppConfig):
         from checklists.evidence.services import judge_locally, keep_schedule, rejudge, retire_findings
 
         journal.subscribe("assessments.answer.saved", rejudge)
-        for verb in ("assessments.answer.saved", "registry.release.created", "registry.release.architecture_changed"):
+        documents = ("registry.release.architecture_changed", "registry.release.modelspec_changed")
+        for verb in ("assessments.answer.saved", "registry.release.created", *documents):
             journal.subscribe(verb, judge_locally)
         journal.subscribe("registry.endpoint.changed", retire_findings)
         journal.subscribe("registry.endpoint.deleted", retire_findings)

@@ -93,6 +93,9 @@ class Release(models.Model):
     launch_date = models.DateField(null=True, blank=True)
     edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="+")
     stage = models.CharField(max_length=20, choices=Stage.choices, default=Stage.DRAFT)
+    # What is kept of the model's config.json and of the last ModelSpec document; null when none is on file.
+    architecture = models.JSONField(null=True, blank=True)
+    modelspec = models.JSONField(null=True, blank=True)
     carried_over_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()

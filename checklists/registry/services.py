@@ -13,8 +13,10 @@ from django.utils import timezone
 from checklists import journal
 from checklists.catalog.editions import current_edition
 from checklists.journal.errors import Invalid, WrongStage
+from checklists.journal.hashing import digest
 from checklists.people.models import Team, User
 from checklists.people.rules import require
+from checklists.registry import architecture
 from checklists.registry.models import Endpoint, Model, Release, Stage
 
 KEPT = "•••"  # what stands for a header's value when read back; sent again, it means: leave as it is
@@ -219,6 +221,61 @@ def change_release(*, release: Release, by: User, **changes: Any) -> Release:
             verb="registry.release.changed", actor=by, subject=release.subject, release_id=release.pk, data=data
         )
     return release
+
+
+@transaction.atomic
+def set_architecture(*, release: Release, document: bytes, by: User) -> Release:
+    """Put the model's ``config.json`` on file; only what the capacity arithmetic needs is kept.
+
+    Raises ``Invalid``, in words, for a document that is too large, no JSON, or describes no shape that can be reckoned
+    with; ``Forbidden``; ``WrongStage``.
+    """
+    require(by, "release.change", release)
+    release = lock_release(release.pk)
+    require_open(release)
+    kept = architecture.read(document)
+    if kept != release.architecture:
+        _put_architecture(release, kept, by)
+    return release
+
+
+@transaction.atomic
+def clear_architecture(*, release: Release, by: User) -> Release:
+    """Take the model's ``config.json`` off file; nothing happens if none is there."""
+    require(by, "release.change", release)
+    release = lock_release(release.pk)
+    require_open(release)
+    if release.architecture is not None:
+        _put_architecture(release, None, by)
+    return release
+
+
+def _put_architecture(release: Release, kept: dict[str, Any] | None, by: User) -> None:
+    release.architecture = kept
+    release.changed_at = timezone.now()
+    release.save(update_fields=["architecture", "changed_at"])
+    journal.record(
+        verb="registry.release.architecture_changed",
+        actor=by,
+        subject=release.subject,
+        release_id=release.pk,
+        data={"digest": digest(kept) if kept else None, "model_type": (kept or {}).get("model_type", "")},
+    )
+
+
+def keep_modelspec(*, release: Release, spec: Mapping[str, Any], by: User) -> None:
+    """Put a checked ModelSpec document on file. For the service that takes it, which has locked the release."""
+    if release.modelspec != spec:
+        release.modelspec = dict(spec)
+        release.changed_at = timezone.now()
+        release.save(update_fields=["modelspec", "changed_at"])
+        journal.record(
+            verb="registry.release.modelspec_changed",
+            actor=by,
+            subject=release.subject,
+            release_id=release.pk,
+            data={"digest": digest(release.modelspec)},
+        )
 
 
 def lock_release(pk: int) -> Release:

@@ -173,6 +173,12 @@ SENTENCES: dict[str, Words] = {
     "registry.release.created": _opened,
     "registry.release.changed": _changes,
     "registry.release.stage_changed": _stage,
+    "registry.release.architecture_changed": lambda e, d, i: (
+        f"put the model's config.json ({d['model_type'] or 'no model type'}) on file"
+        if d["digest"]
+        else "took the model's config.json off file"
+    ),
+    "registry.release.modelspec_changed": lambda e, d, i: "put a ModelSpec document on file",
     "registry.endpoint.created": lambda e, d, i: f"added the endpoint {d['name']}, {d['url']}",
     "registry.endpoint.changed": lambda e, d, i: f"changed the endpoint {d['name']}: {_fields(d['changed'])}",
     "registry.endpoint.deleted": lambda e, d, i: f"removed the endpoint {d['name']}",

@@ -16,6 +16,7 @@ urlpatterns = [
     path(f"{MODEL}/releases/new/", releases.release_create, name="release_create"),
     path(f"{RELEASE}/", releases.release, name="release"),
     path(f"{RELEASE}/edit/", releases.release_edit, name="release_edit"),
+    path(f"{RELEASE}/architecture/", releases.architecture, name="architecture"),
     path(f"{RELEASE}/launch/", releases.launch, name="launch"),
     path(f"{RELEASE}/retire/", releases.retire, name="retire"),
     path(f"{RELEASE}/checklist/<str:section>/", checklist.checklist, name="checklist"),

@@ -27,6 +27,7 @@ LOOKS: dict[str, tuple[str, ...]] = {
     ),
     "bob": (
         *("today", "models", "model_create", "model", "model_edit", "compare", "release_create", "release_edit"),
+        "architecture",
         *("inbox", "search"),
     ),
     "sam": ("today", "reviews", "review", "submission", "waiver_decision", "checklist", "inbox"),

@@ -24,7 +24,7 @@ from checklists.people.models import User
 from checklists.people.rules import require
 from checklists.registry import modelspec
 from checklists.registry.models import Model, Release
-from checklists.registry.services import create_release, lock_release, require_open
+from checklists.registry.services import create_release, keep_modelspec, lock_release, require_open
 
 _PRECISIONS = {"float32": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
 
@@ -116,6 +116,7 @@ def import_modelspec(*, model: Model, version: str, document: Any, by: User) -> 
         raise Invalid("The document was not taken. Nothing was changed.", errors=errors)
 
     answers = {a.item.key: a for a in Answer.objects.filter(release=release).select_related("item")}
+    keep_modelspec(release=release, spec=spec, by=by)
     for key, claims in by_item.items():
         _fill(result, edition.item(key), answers.get(key), claims, by)
     result.ignored.sort()

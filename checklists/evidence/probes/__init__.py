@@ -2,12 +2,15 @@
 
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.capacity import Capacity
 from checklists.evidence.probes.generation import SmallGeneration
 from checklists.evidence.probes.health import Health
+from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
+from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
 from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
@@ -27,6 +30,12 @@ PROBES: dict[str, Probe] = {
         MetricsPresent(),
         MetricsLatency(),
         *PROMETHEUS_PROBES,
+        Capacity(),
+        Owner(),
+        Dependencies(),
+        ResourceContract(),
+        ModelHub(),
+        ImageRegistry(),
         SmallGeneration(),
     )
 }

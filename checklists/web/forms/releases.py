@@ -69,3 +69,14 @@ class ReleaseForm(forms.Form):
 
     def clean_environment(self) -> str:
         return str(self.cleaned_data["environment"]).strip() or "production"
+
+
+class ArchitectureForm(forms.Form):
+    """A model's ``config.json`` to put on file."""
+
+    document = forms.FileField(
+        label="config.json",
+        allow_empty_file=True,  # an empty one is refused in the words of the reader
+        help_text="The file of this name beside the model's weights. Only what describes its shape is kept.",
+        widget=forms.FileInput(attrs={"accept": ".json,application/json"}),
+    )

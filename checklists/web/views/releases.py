@@ -8,13 +8,15 @@ from django.views.decorators.http import require_http_methods
 
 from checklists.catalog.editions import view
 from checklists.journal.errors import Invalid, WrongStage
-from checklists.people.rules import require
+from checklists.people.rules import can, require
 from checklists.registry import services
+from checklists.registry.architecture import MAX_BYTES
 from checklists.scorecards.models import Scorecard
 from checklists.signoff.services import launch as mark_live
 from checklists.web.forms import put_errors
-from checklists.web.forms.releases import ENVIRONMENTS, ReleaseForm
+from checklists.web.forms.releases import ENVIRONMENTS, ArchitectureForm, ReleaseForm
 from checklists.web.http import Request, signed_in, tell
+from checklists.web.model_shape import shape_words
 from checklists.web.release_page import release_context, release_or_404
 from checklists.web.views.models import model_or_404, releases_of
 
@@ -65,6 +67,33 @@ def release_edit(request: Request, slug: str, version: str) -> HttpResponse:
             return redirect("web:release", slug, version)
     context = {"form": form, "model": row.model, "release": row, "environments": ENVIRONMENTS}
     return render(request, "releases/form.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def architecture(request: Request, slug: str, version: str) -> HttpResponse:
+    """The shape of the model, read from its config.json; whoever may change the release puts another on file."""
+    row = release_or_404(request, slug, version)
+    may_change = can(request.user, "release.change", row) and not row.is_closed
+    form = ArchitectureForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
+    if request.method == "POST":
+        require(request.user, "release.change", row)
+        services.require_open(row)
+        if request.POST.get("action") == "remove":
+            services.clear_architecture(release=row, by=request.user)
+            tell(request, "The config.json is off file. Memory is no longer reckoned from it.")
+            return redirect("web:architecture", slug, version)
+        if form.is_valid():
+            try:
+                document = form.cleaned_data["document"].read(MAX_BYTES + 1)
+                services.set_architecture(release=row, document=document, by=request.user)
+            except Invalid as refusal:
+                form.add_error("document", refusal.message)
+            else:
+                tell(request, "On file. What is claimed about memory and GPUs was judged again.")
+                return redirect("web:architecture", slug, version)
+    context = {"form": form, "release": row, "model": row.model, "may_change": may_change, **shape_words(row)}
+    return render(request, "releases/architecture.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,0 +1,280 @@
+"""Where models and images are published: does the claimed revision or digest exist there, and under that name?
+
+Both are asked at configured addresses only (``facts["hub_url"]``, ``facts["oci_url"]``); without one, nobody is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import quote, urlencode, urlsplit
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    NONE,
+    VERIFIED,
+    Answer,
+    Claims,
+    Judgement,
+    Observation,
+    Probe,
+    Visit,
+    dict_of,
+    fact_error,
+    inconclusive,
+    joined,
+    list_of,
+    nothing_claimed,
+    number_of,
+    text_of,
+)
+from checklists.evidence.probes.release import CHANGED
+
+NAME, LINEAGE = "identity.name-version", "identity.lineage"
+FIELDS = ("model_id", "version", "revision", "artifact_digest")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?\Z")
+_HUB_REVISION = re.compile(r"[\w][\w./-]{0,119}\Z")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
+_OCI_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z")
+_OCI_TAG = re.compile(r"\w[\w.-]{0,127}\Z")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_CHALLENGE = re.compile(r'(realm|service|scope)="([^"]{0,500})"')
+MANIFESTS = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in (
+        "oci.image.index.v1",
+        "oci.image.manifest.v1",
+        "docker.distribution.manifest.list.v2",
+        "docker.distribution.manifest.v2",
+    )
+)
+
+
+def _asked(visit: Visit) -> dict[str, str]:
+    claims = dict_of(visit.target.claims.get(NAME))
+    return {name: text_of(claims.get(name)) for name in FIELDS}
+
+
+def _moved_on(claims: Claims, observation: Observation) -> bool:
+    asked = dict_of(observation.get("asked"))
+    return any(text_of(claims.get(name)) != text_of(asked.get(name)) for name in FIELDS)
+
+
+class ModelHub(Probe):
+    """The claimed model and revision on a Hugging Face Hub, and the base model that its card names."""
+
+    key = "hub.revision"
+    title = "Model hub"
+    items = (NAME, LINEAGE)
+    also_reads = (NAME,)
+    about = "release"
+    reads = ("hub",)
+    sends = "One or two GETs, without credentials, to the configured hub: the claimed model at the claimed revision."
+    ttl = timedelta(days=1)
+
+    async def observe(self, visit: Visit) -> Observation:
+        base, asked = text_of(visit.target.facts.get("hub_url")).rstrip("/"), _asked(visit)
+        observation: Observation = {"hub": base, "asked": asked}
+        if not base:
+            return {**observation, "error": "off", "why": "No model hub is configured, so none was asked."}
+        model, revision = asked["model_id"], asked["revision"]
+        if not _HUB_ID.match(model) or ".." in model:
+            why = "The claimed model id is no name that a model hub could have." if model else "No model id is claimed."
+            return {**observation, "error": "no_name", "why": why}
+        page = f"{base}/api/models/{quote(model)}"
+        if revision and _HUB_REVISION.match(revision) and ".." not in revision:
+            answer = await visit.get(f"{page}/revision/{quote(revision, safe='')}", key="none")
+            if answer.status == 404:
+                # Which of the two is missing decides: the model alone is asked for too.
+                known = await visit.get(page, key="none")
+                if known.ok:
+                    newest = text_of(known.object().get("sha"))
+                    return {**observation, "missing": revision, "sha": newest, **_card(known)}
+        else:
+            answer = await visit.get(page, key="none")
+        if not answer.ok:
+            return {**observation, "error": "unknown", "why": self._why(answer, base, model)}
+        return {**observation, "sha": text_of(answer.object().get("sha")), **_card(answer)}
+
+    @staticmethod
+    def _why(answer: Answer, base: str, model: str) -> str:
+        if answer.status in (401, 403, 404):
+            return f"{base} does not show a model {model}: it is not there, or not public."
+        return f"{base} could not be asked. {answer.why}"
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        name = claims if item_key == NAME else others.get(NAME, {})
+        if observation.get("error") != "off" and _moved_on(name, observation):
+            return inconclusive(CHANGED, claimed=text_of(claims.get("revision") or claims.get("base_model")))
+        if item_key == LINEAGE:
+            return _lineage(claims, observation)
+        return _revision(claims, observation)
+
+    def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
+        return () if observation.get("error") == "off" else self.items
+
+
+def _card(answer: Answer) -> Observation:
+    body = answer.object()
+    card = dict_of(body.get("cardData"))
+    bases = card.get("base_model")
+    named = [text for one in (bases if isinstance(bases, list) else [bases])[:10] if (text := text_of(one))]
+    gated = body.get("gated")
+    return {
+        "id": text_of(body.get("id") or body.get("modelId")),
+        "gated": text_of(gated) or gated is True,
+        "parameters": number_of(dict_of(body.get("safetensors")).get("total"))
+        or sum(filter(None, map(number_of, dict_of(dict_of(body.get("safetensors")).get("parameters")).values())))
+        or None,
+        "base_models": named,
+        "relation": text_of(card.get("base_model_relation")),
+    }
+
+
+def _revision(claims: Claims, observation: Observation) -> Judgement:
+    model, revision = text_of(claims.get("model_id")), text_of(claims.get("revision"))
+    claimed = f"{model}@{revision}" if revision else model
+    hub = text_of(observation.get("hub"))
+    rule = "The claimed revision is a commit of the model's repository on the hub; a branch or tag can move."
+    if why := fact_error(observation):
+        return inconclusive(why, claimed=claimed)
+    sha, missing = text_of(observation.get("sha")), text_of(observation.get("missing"))
+    shortened = bool(_COMMIT.match(revision.casefold())) and len(revision) < 40
+    if missing and not (shortened and sha.startswith(revision.casefold())):
+        if shortened:
+            reason = f"{hub} has the model {model}, but finds no commit by a part of its name. Claim all 40 digits."
+            return inconclusive(reason, claimed=claimed)
+        reason = f"{hub} has the model {model}, but no revision {missing} of it."
+        return Judgement(CONTRADICTED, claimed, "no such revision", "", reason, rule=rule)
+    gated = " It is gated: the weights need a permission." if observation.get("gated") else ""
+    if not revision:
+        return inconclusive(f"{hub} has the model, now at {sha}; no revision is claimed.{gated}", claimed=claimed)
+    if not sha:
+        return inconclusive(f"{hub} names no commit of {model}.", claimed=claimed)
+    if not _COMMIT.match(revision.casefold()):
+        reason = f"{hub} has {revision}, which is a name that can move; now it leads to {sha}.{gated}"
+        return inconclusive(reason, claimed=claimed, observed=sha)
+    if sha.startswith(revision.casefold()):
+        reason = f"{hub} has the model {model} at this commit.{gated}"
+        return Judgement(VERIFIED, claimed, sha, "", reason, rule=rule)
+    reason = f"Asked for {revision}, {hub} answers with commit {sha}."
+    return Judgement(CONTRADICTED, claimed, sha, "", reason, rule=rule)
+
+
+def _lineage(claims: Claims, observation: Observation) -> Judgement:
+    claimed = text_of(claims.get("base_model"))
+    named = [text_of(one) for one in list_of(observation.get("base_models"))]
+    shown, hub = joined(named), text_of(observation.get("hub"))
+    rule = "The claim names a base model that the model card names; ids of repositories differ unless they are equal."
+    if why := fact_error(observation):
+        return inconclusive(why, claimed=claimed)
+    if not claimed:
+        return nothing_claimed(shown)
+    if not named:
+        return inconclusive(f"The model card on {hub} names no base model.", claimed=claimed)
+    said = _letters(claimed)
+    if any(_letters(one.rpartition("/")[2]) in said for one in named):
+        return Judgement(VERIFIED, claimed, shown, "", f"The model card on {hub} names {shown} as base.", rule=rule)
+    ids = [word for word in re.split(r"[\s,;@]+", claimed) if _HUB_ID.match(word) and "/" in word]
+    if ids:
+        return Judgement(
+            CONTRADICTED, claimed, shown, "", f"The model card on {hub} names {shown} as base, not {ids[0]}.", rule=rule
+        )
+    reason = f"The model card on {hub} names {shown}; whether the claim means the same cannot be told from its words."
+    return inconclusive(reason, claimed=claimed, observed=shown)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", text.casefold())
+
+
+class ImageRegistry(Probe):
+    """The claimed digest in a registry of OCI images, and where the claimed version's tag leads."""
+
+    key = "registry.digest"
+    title = "Image registry"
+    items = (NAME,)
+    about = "release"
+    reads = ("registry",)
+    sends = "GETs of manifests, without credentials, from the configured registry: by claimed digest and by version."
+    ttl = timedelta(days=1)
+
+    async def observe(self, visit: Visit) -> Observation:
+        base, asked = text_of(visit.target.facts.get("oci_url")).rstrip("/"), _asked(visit)
+        observation: Observation = {"registry": base, "asked": asked}
+        if not base:
+            return {**observation, "error": "off", "why": "No image registry is configured, so none was asked."}
+        name, digest = asked["model_id"], asked["artifact_digest"]
+        if not _OCI_NAME.match(name):
+            why = "The claimed model id is no name that a registry could have." if name else "No model id is claimed."
+            return {**observation, "error": "no_name", "why": why}
+        if not _DIGEST.match(digest):
+            return {**observation, "error": "no_digest", "why": "No digest (sha256:…) is claimed."}
+        by_digest = await _manifest(visit, base, name, digest)
+        if by_digest.status not in (200, 404):
+            return {**observation, "error": "unread", "why": f"{base} could not be asked. {by_digest.why}"}
+        observation["known"] = by_digest.status == 200
+        for tag in dict.fromkeys((asked["version"], f"v{asked['version']}")):
+            if asked["version"] and _OCI_TAG.match(tag):
+                by_tag = await _manifest(visit, base, name, tag)
+                if by_tag.ok and by_tag.response is not None:
+                    return {**observation, "tag": tag, "leads_to": _digests(by_tag)}
+        return observation
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        claimed, name = text_of(claims.get("artifact_digest")), text_of(claims.get("model_id"))
+        if observation.get("error") != "off" and _moved_on(claims, observation):
+            return inconclusive(CHANGED, claimed=claimed)
+        if why := fact_error(observation):
+            return inconclusive(why, claimed=claimed)
+        registry, tag = text_of(observation.get("registry")), text_of(observation.get("tag"))
+        leads_to = [text_of(one) for one in list_of(observation.get("leads_to"))]
+        rule = "The registry has the digest under the model's name; the version's tag, if there is one, leads to it."
+        if leads_to and claimed not in leads_to:
+            reason = f"In {registry} the tag {tag} of {name} leads to {leads_to[0]}, not to the claimed digest."
+            return Judgement(CONTRADICTED, claimed, leads_to[0], "", reason, rule=rule)
+        if observation.get("known") or leads_to:
+            also = f", and its tag {tag} leads to it" if leads_to else ""
+            return Judgement(
+                VERIFIED, claimed, claimed, "", f"{registry} has {name} with this digest{also}.", rule=rule
+            )
+        return inconclusive(
+            f"{registry} has no {name} with this digest; it may be the digest of something else than an image.",
+            claimed=claimed,
+        )
+
+    def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
+        return () if observation.get("error") == "off" else self.items
+
+
+async def _manifest(visit: Visit, base: str, name: str, reference: str) -> Answer:
+    """A manifest; if the registry asks for a token (401 with the address of its token server), with the one that it
+    hands to everybody."""
+    url, accept = f"{base}/v2/{name}/manifests/{reference}", {"Accept": MANIFESTS}
+    answer = await visit.get(url, key="none", extra=accept)
+    if answer.status != 401 or answer.response is None:
+        return answer
+    challenge = answer.response.header("www-authenticate")
+    said = dict(_CHALLENGE.findall(challenge)) if challenge.lower().startswith("bearer ") else {}
+    parts = urlsplit(said.get("realm", ""))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return answer
+    wanted = {"service": said.get("service", ""), "scope": said.get("scope") or f"repository:{name}:pull"}
+    given = (await visit.get(f"{said['realm']}?{urlencode(wanted)}", key="none")).object()
+    token = given.get("token") or given.get("access_token")
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,8000}", token):
+        return answer
+    return await visit.get(url, key="none", extra={**accept, "Authorization": f"Bearer {token}"})
+
+
+def _digests(answer: Answer) -> list[str]:
+    """The digest of what a tag leads to, and, of an index, those of its images."""
+    response, body = answer.response, answer.object()
+    found = [text_of(response.header("docker-content-digest"))] if response else []
+    found += [text_of(dict_of(one).get("digest")) for one in list_of(body.get("manifests"))[:50]]
+    return [one for one in found if _DIGEST.match(one)]
