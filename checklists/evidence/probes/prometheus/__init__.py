@@ -22,7 +22,7 @@ from checklists.evidence.probes.prometheus.rollouts import GradualRollout
 from checklists.evidence.probes.prometheus.rules import Objectives, RollbackTrigger
 from checklists.evidence.probes.prometheus.scaling import BatchQueue, ColdStart, LoadNotes, ScalingStrategy, WarmUp
 
-__all__ = ["PROMETHEUS_PROBES"]
+__all__ = ["PROMETHEUS_PROBES", "PROMISE_PROBES"]
 
 PROMETHEUS_PROBES = (
     LatencyOverWindow(),
@@ -48,9 +48,12 @@ PROMETHEUS_PROBES = (
     UnitThroughput(),
     Cost(),
     LoadTest(),
-    GuardrailRuns(),
+)
+# Of what is promised, rather than of what is measured.
+PROMISE_PROBES = (
     Objectives(),
     RollbackTrigger(),
     GradualRollout(),
+    GuardrailRuns(),
     Dashboards(),
 )

@@ -94,7 +94,7 @@ class GradualRollout(PrometheusProbe):
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": shown}
         words["rule"] = (
             "the controller is set to the claimed strategy, or a new version began with at most the claimed share "
-            f"of the traffic: verified; another strategy, or {AT_ONCE:.0%} of the traffic in a quarter of an hour: contradicted"
+            f"of the traffic: verified; another strategy, or {AT_ONCE:.0%} in a quarter of an hour: contradicted"
         )
         where = f"{text_of(observation.get('workload'))}, {where_of(observation)}"
 
@@ -164,7 +164,7 @@ def _shown(set_to: str, observation: Observation, share: float | None) -> str:
 def _named(name: str, namespace: str, labels: Mapping[str, str]) -> str:
     """Series of an object, also where Prometheus renamed its namespace because the exporter has one of its own."""
     parts = (
-        f"{name}{matchers({**labels, label: namespace})}" for label in ("namespace", "exported_namespace") if label
+        f"{name}{matchers({**labels, label: namespace})}" for label in ("namespace", "exported_namespace")
     )
     return f"({' or '.join(parts)})"
 
