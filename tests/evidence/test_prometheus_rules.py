@@ -397,8 +397,9 @@ class Monitoring:
             secret = {"original": "receivers:\n- slack_api_url: https://hooks.example.com/T000/xoxb-secret"}
             return request.reply(200, {"versionInfo": {"version": "0.25.0"}, "config": secret, "cluster": {}})
         if path.endswith("/api/v2/alerts"):
-            rows = [{"labels": {"alertname": "Slow", "job": "chat"}, "status": {"state": "active"}}]
-            return request.reply(200, [*rows, {"labels": {"alertname": "Other", "job": "x"}}])
+            ours, other = {"alertname": "Slow", "job": "chat"}, {"alertname": "Slow", "job": "x"}
+            held = [{"labels": ours, "status": {"state": "active"}}, {"labels": other}]
+            return request.reply(200, held)
         if path.endswith("/query"):
             asked = self.known or "preflight" not in request.path
             row = {"metric": {"preflight": "0"}, "value": [1.0, "5"]}

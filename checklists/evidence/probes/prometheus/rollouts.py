@@ -51,11 +51,11 @@ class GradualRollout(PrometheusProbe):
                 "why": "Its pods belong to several workloads, so its roll-out is not clear.",
             }
         name = _REVISION.sub("", scope.workload).removesuffix("-primary")
-        argo = _named(ARGO_INFO, scope.namespace, {"name": name})
+        day = "last_over_time({}[1d])"
         weight = _named(FLAGGER_WEIGHT, scope.namespace, {"workload": name})
         queries = {
-            "argo": f"max by (strategy) (last_over_time({argo}[1d]))",
-            "flagger": f"max(last_over_time({weight}[1d]))",
+            "argo": f"max by (strategy) {_named(ARGO_INFO, scope.namespace, {'name': name}, day)}",
+            "flagger": f"max{_named(FLAGGER_WEIGHT, scope.namespace, {'workload': name}, day)}",
             "weight": f"min(min_over_time(({weight} > 0)[30d:1m]))",
         }
         readings, outcome = await scope.prometheus.many(queries)
@@ -161,12 +161,10 @@ def _shown(set_to: str, observation: Observation, share: float | None) -> str:
     return f"{share:.1%} of the traffic first" if share is not None else "nothing that shifts traffic"
 
 
-def _named(name: str, namespace: str, labels: Mapping[str, str]) -> str:
+def _named(name: str, namespace: str, labels: Mapping[str, str], template: str = "{}") -> str:
     """Series of an object, also where Prometheus renamed its namespace because the exporter has one of its own."""
-    parts = (
-        f"{name}{matchers({**labels, label: namespace})}" for label in ("namespace", "exported_namespace")
-    )
-    return f"({' or '.join(parts)})"
+    where = ({**labels, label: namespace} for label in ("namespace", "exported_namespace"))
+    return f"({' or '.join(template.replace('{}', name + matchers(at)) for at in where)})"
 
 
 async def _arrival(

@@ -58,12 +58,12 @@ class RuleProbe(PrometheusProbe):
         if outcome.error:
             return outcome.problem
         kept = [found[int(key)][0] for key, reading in readings.items() if reading.series]
-        alerting = [threshold for threshold in kept if threshold.alerting]
+        alerting = {threshold.rule for threshold in kept if threshold.alerting}
         seen: Observation = {"rules": len(listing.items), "thresholds": [one.to_json() for one in kept]}
-        return seen | (await self._delivery(scope) if alerting else {})
+        return seen | (await self._delivery(scope, alerting) if alerting else {})
 
-    async def _delivery(self, scope: Scope) -> Observation:
-        """Whether what goes off is told to anybody."""
+    async def _delivery(self, scope: Scope, alerting: set[str]) -> Observation:
+        """Whether what these rules find is told to anybody."""
         manager, none = await alertmanager_of(scope.prometheus.visit, scope.prometheus)
         if none:
             return {"alertmanager": {"none": True}}
@@ -73,8 +73,8 @@ class RuleProbe(PrometheusProbe):
         if status.error:
             return {"alertmanager": status.problem}
         alerts = await manager.alerts()
-        names = sorted({alert.labels.get("alertname", "") for alert in alerts.items if _ours(alert.labels, scope)})
-        return {"alertmanager": {"version": status.version, "holds": [name[:100] for name in names if name][:20]}}
+        names = {alert.labels.get("alertname", "") for alert in alerts.items if _ours(alert.labels, scope)}
+        return {"alertmanager": {"version": status.version, "holds": sorted(names & alerting)[:20]}}
 
     def settles(self, item_key: str, stack: Stack) -> str:
         return super().settles(item_key, stack) or ("" if stack.metrics else f"{stack.label} exports no metrics.")
@@ -141,8 +141,7 @@ def _series_of(scope: Scope, chosen: list[Selector]) -> str:
 
 def _ours(labels: Mapping[str, str], scope: Scope) -> bool:
     """Whether an alert's labels do not say that it is another's."""
-    shared = [name for name in scope.labels if name in labels]
-    return bool(shared) and all(labels[name] == scope.labels[name] for name in shared)
+    return all(labels.get(name, value) == value for name, value in scope.labels.items())
 
 
 class Objectives(RuleProbe):
