@@ -114,6 +114,7 @@ WEB = [
     Row("overview", "get", EVERYBODY, about_model=False),
     Row("overview_csv", "get", EVERYBODY, about_model=False),
     Row("items", "get", EVERYBODY, about_model=False),
+    Row("releases", "get", EVERYBODY, about_model=False),
     Row("reviews", "get", EVERYBODY, about_model=False),
     Row("catalog", "get", EVERYBODY, about_model=False),
     Row("edition", "get", EVERYBODY, ("checklist_slug", "edition"), about_model=False),

@@ -34,7 +34,7 @@ USER_AGENT = "preflight-probe/1"
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
-MAX_CONNECTIONS = 20
+MAX_CONNECTIONS = 21  # a burst of 20, and a look at the metrics page meanwhile
 KEEP_ALIVE_S = 5.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
@@ -257,7 +257,7 @@ class Session:
         try:
             return await pool.handle_async_request(request)
         except (httpcore2.NetworkError, httpcore2.RemoteProtocolError, FetchError) as error:
-            kept = backend.opened == opened
+            kept = backend.opened == opened and request.method in (b"GET", b"HEAD")
             if not kept or (isinstance(error, FetchError) and error.kind != "unreachable"):
                 raise
             # The server has closed a connection that was kept: that is its right, and says nothing about it.

@@ -178,7 +178,8 @@ class Counted(dict[str, int]):
 
 @dataclass(frozen=True)
 class Part:
-    """What one team's releases of one family have in one cell."""
+    """What one team's releases of one family have in one cell. ``again``: these items are in another cell too, and
+    count in the row's total there."""
 
     team_id: int
     family: str
@@ -186,6 +187,7 @@ class Part:
     weight: int
     credit: int
     states: Mapping[str, int]
+    again: bool = False
 
 
 def section_parts(scope: Scope) -> list[Part]:
@@ -231,7 +233,10 @@ def quality_parts(scope: Scope) -> list[Part]:
         counts = State(state) in CREDIT
         weight = weights[requirement] * n if counts else 0
         credit = weight * CREDIT[State(state)] if counts else 0
-        parts += [Part(team_id, family, quality, weight, credit, {state: n}) for quality in qualities]
+        parts += [
+            Part(team_id, family, quality, weight, credit, {state: n}, again=place > 0)
+            for place, quality in enumerate(qualities)
+        ]
     return parts
 
 
@@ -272,7 +277,8 @@ def _rows(parts: Iterable[Part], scope: Scope, past: date | None) -> tuple[list[
             row.releases += n
     for part in parts:
         for row in rows_of(part.team_id, part.family):
-            row.total.add(part.weight, part.credit, part.states)
+            if not part.again:
+                row.total.add(part.weight, part.credit, part.states)
             row.cells[part.cell].add(part.weight, part.credit, part.states)
     places = {pk: place for place, pk in enumerate(by_id)}
     in_order = [teams[pk] for pk in sorted(teams, key=lambda pk: places[pk])]

@@ -36,7 +36,7 @@ def refresh(*, release_id: int, now: datetime | None = None) -> Card:
     """Recompute and store one release's card: a constant number of queries, and only what changed is written."""
     release = Release.objects.select_related("model", "edition").get(pk=release_id)
     card = build_card(release, now=now)
-    stored = dict(ItemState.objects.filter(release=release).values_list("item_id", "state"))
+    stored = {row.item_id: row for row in ItemState.objects.filter(release=release)}
     changed = [
         ItemState(
             release=release,
@@ -44,10 +44,11 @@ def refresh(*, release_id: int, now: datetime | None = None) -> Card:
             section=row.item.section_key,
             requirement=row.requirement,
             state=row.state,
-            since=card.computed_at,
+            since=before.since if before is not None and before.state == row.state else card.computed_at,
         )
         for row in card.items
-        if stored.get(row.item.id) != row.state
+        for before in [stored.get(row.item.id)]
+        if before is None or (before.state, before.requirement) != (row.state, row.requirement)
     ]
     ItemState.objects.bulk_create(
         changed,

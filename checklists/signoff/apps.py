@@ -8,19 +8,26 @@ class SignoffConfig(AppConfig):
 
     def ready(self) -> None:
         from checklists import journal
-        from checklists.signoff.services import void_for_model, void_what_changed, withdraw_when_retired
+        from checklists.signoff.services import (
+            keep_author_from_signing,
+            void_for_model,
+            void_what_changed,
+            withdraw_when_retired,
+        )
 
+        for verb in ANSWERING:
+            journal.subscribe(verb, keep_author_from_signing)
         for verb in VOIDING:
             journal.subscribe(verb, void_what_changed)
         journal.subscribe("registry.model.changed", void_for_model)
         journal.subscribe("registry.release.stage_changed", withdraw_when_retired)
 
 
+ANSWERING = ("assessments.answer.saved", "assessments.answers.confirmed")
 VOIDING = (
     "registry.release.changed",
     "registry.endpoint.created",
     "registry.endpoint.changed",
     "registry.endpoint.deleted",
-    "assessments.answer.saved",
-    "assessments.answers.confirmed",
+    *ANSWERING,
 )

@@ -321,6 +321,17 @@ def withdraw_when_retired(event: Event) -> None:
         waiting.update(outcome=Outcome.SUPERSEDED, decided_at=event.at)
 
 
+def keep_author_from_signing(event: Event) -> None:
+    """Subscriber: who answers while a submission waits is one of its authors from then on, whatever is taken back."""
+    if event.actor_id is None:
+        return
+    waiting = Submission.objects.filter(release_id=event.release_id, outcome=Outcome.PENDING).only("pk")
+    Party.objects.bulk_create(
+        [Party(submission=each, user_id=event.actor_id, part=Party.Part.AUTHOR) for each in waiting],
+        ignore_conflicts=True,
+    )
+
+
 def void_what_changed(event: Event) -> None:
     """Subscriber: approvals whose role's part is no longer what was signed are voided, the rest stand."""
     what = event.data.get("item") or event.subject.rsplit("/", 2)[-2]

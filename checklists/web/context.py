@@ -19,6 +19,7 @@ ACTIVE = {
     "overview": "overview",
     "overview_csv": "overview",
     "items": "overview",
+    "releases": "overview",
     "reviews": "reviews",
     "catalog": "catalog",
     "edition": "catalog",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.urls import reverse
@@ -90,21 +91,33 @@ class OverviewPage:
         return self.decisions[:MOST_DECISIONS]
 
     @property
-    def more_decisions(self) -> int:
-        return len(self.decisions) - len(self.first_decisions)
+    def more_decisions(self) -> list[Decision]:
+        return self.decisions[MOST_DECISIONS:]
 
     @property
     def kpis(self) -> list[Kpi]:
         """The KPI line; the fresh share has no past to be compared with."""
         new, old = self.figures, self.before
-        items = reverse("web:items")
-        blocked = f"{items}?blocking=1&launch=1{self.query}"
+        items, releases = reverse("web:items"), reverse("web:releases")
         plural = "" if new.contradicted_releases == 1 else "s"
         fresh = ("–", "nothing measured yet") if new.fresh is None else (f"{new.fresh} %", "of what was measured")
         days = ("–", "") if new.days_to_approval is None else (f"{new.days_to_approval:g}", "days, median")
         return [
-            Kpi("Ready to launch", f"{new.ready}", f"of {new.releases}", _more(new.ready, old and old.ready), "more"),
-            Kpi("Blocked before a launch", f"{new.blocked}", "", _more(new.blocked, old and old.blocked), url=blocked),
+            Kpi(
+                "Ready to launch",
+                f"{new.ready}",
+                f"of {new.releases}",
+                _more(new.ready, old and old.ready),
+                "more",
+                f"{releases}?ready=1{self.query}",
+            ),
+            Kpi(
+                "Blocked before a launch",
+                f"{new.blocked}",
+                "",
+                _more(new.blocked, old and old.blocked),
+                url=f"{items}?blocking=1&launch=1{self.query}",
+            ),
             Kpi(
                 "Contradicted claims",
                 f"{new.contradicted}",
@@ -112,8 +125,13 @@ class OverviewPage:
                 _more(new.contradicted, old and old.contradicted),
                 url=f"{items}?state=contradicted{self.query}",
             ),
-            Kpi("Evidence still fresh", fresh[0], "", fresh[1]),
-            Kpi("Registration to approval", *days, _faster(new.days_to_approval, old and old.days_to_approval)),
+            Kpi("Evidence still fresh", fresh[0], "", fresh[1], url=f"{items}?stale=1{self.query}"),
+            Kpi(
+                "Registration to approval",
+                *days,
+                _faster(new.days_to_approval, old and old.days_to_approval),
+                url=f"{releases}?approved=1{self.query}",
+            ),
         ]
 
     @property
@@ -124,20 +142,40 @@ class OverviewPage:
         return "".join(f"&{name}={value}" for name, value in parts.items() if value)
 
     @property
-    def groups(self) -> list[tuple[str, list[tuple[Row, list[Any]]]]]:
-        """Rows under their unit, each with its cells in the order of the columns; without units, without headings."""
-        found: dict[str, list[tuple[Row, list[Any]]]] = {}
+    def state_url(self) -> str:
+        """The items of what is shown that are in one state, whose name comes at the end."""
+        return f"{reverse('web:items')}?{f'{self.query}&'.removeprefix('&')}state="
+
+    @property
+    def groups(self) -> list[tuple[str, list[tuple[Row, str, list[Any]]]]]:
+        """Rows under their unit, each with the address of its releases and its cells in the order of the columns;
+        without units, without headings."""
+        found: dict[str, list[tuple[Row, str, list[Any]]]] = {}
         for row in self.rows:
-            found.setdefault(row.group, []).append((row, self._cells(row)))
+            url = f"{reverse('web:releases')}?{self._only(row)}"
+            found.setdefault(row.group, []).append((row, url, self._cells(row)))
         if all(len(rows) == 1 and rows[0][0].name == group for group, rows in found.items()):
             return [("", [row for rows in found.values() for row in rows])]
         return list(found.items())
 
+    def _only(self, row: Row) -> str:
+        """What narrows a list to one row: its family, or its team (a row is a team without those below it), and the
+        filters of the page that are about something else."""
+        name = "family" if self.by_family else "team"
+        parts = [f"{name}={row.key}"]
+        if not self.by_family and row.key in self.parents:
+            parts.append("below=0")
+        return "&".join(parts + [part for part in self.query.split("&") if part and part.split("=")[0] != name])
+
+    @cached_property
+    def parents(self) -> set[str]:
+        """The teams that have others below them."""
+        above = {team.parent_id for team in self.teams}
+        return {team.slug for team in self.teams if team.pk in above}
+
     def _cells(self, row: Row) -> list[Any]:
         axis = "quality" if self.by_quality else "section"
-        mine = f"{'family' if self.by_family else 'team'}={row.key}"
-        rest = "".join(part for part in self.query.split("&") if part and part.split("=")[0] != mine.split("=")[0])
-        base = f"{reverse('web:items')}?{mine}" + (f"&{rest}" if rest else "")
+        base = f"{reverse('web:items')}?{self._only(row)}"
         return [(title, row.cells.get(key), f"{base}&{axis}={key}", key == row.weakest) for key, title in self.columns]
 
 

@@ -78,7 +78,8 @@ def rows(
             row.releases += 1
     for part in parts:
         for row in (organisation, of_team[part.team_id], of_family[part.family]):
-            row.total.add(part.weight, part.credit, part.states)
+            if not part.again:
+                row.total.add(part.weight, part.credit, part.states)
             row.cells[part.cell].add(part.weight, part.credit, part.states)
     return (
         organisation,
@@ -108,10 +109,15 @@ def figures_then(point: Mapping[str, Any], days: float | None) -> Figures:
     return Figures(**counts, contradicted=point["sum_contradicted"], days_to_approval=days)
 
 
+def first_approvals() -> dict[int, datetime]:
+    """When each release that ever was approved was so for the first time, by primary key."""
+    rows = Event.objects.filter(verb="registry.release.stage_changed", data__stage__1="approved")
+    return dict(rows.values_list("release_id").annotate(first=Min("at")).order_by())
+
+
 def approvals(releases: Iterable[Mapping[str, Any]]) -> list[tuple[date, float]]:
     """When each release was first approved, and the days since it was registered."""
-    rows = Event.objects.filter(verb="registry.release.stage_changed", data__stage__1="approved")
-    first = dict(rows.values_list("release_id").annotate(first=Min("at")).order_by())
+    first = first_approvals()
     return [
         (first[row["pk"]].date(), (first[row["pk"]] - row["created_at"]).total_seconds() / 86400)
         for row in releases

@@ -22,6 +22,8 @@ from checklists.signoff.snapshots import take_snapshot
 from checklists.signoff.standing import standing_of
 from checklists.web.http import Request
 
+REFUSED = ("declined", "revoked")  # states of a waiver
+
 
 def release_or_404(request: Request, slug: str, version: str) -> Release:
     """The release with its model, team and edition, if the viewer may see it (one query)."""
@@ -39,7 +41,7 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     ``chips`` (role and where its signature stands), ``gate`` (``GateDecision``), ``tabs``, ``can`` (name → bool) and
     ``now``; and what was read on the way: ``answers`` (with people and ``comment_count``), ``findings`` (the current
     ones, without ``detail``, and outside of checklist and evidence without ``observation``), ``waivers`` (neither
-    declined nor revoked) and ``endpoints``.
+    declined nor revoked), ``refused_waivers`` (the others) and ``endpoints``.
     """
     release = release_or_404(request, slug, version)
     now = timezone.now()
@@ -52,11 +54,10 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
         .defer("detail", *([] if tab in ("checklist", "evidence") else ["observation"]))
         .order_by("item_key", "-measured_at")
     )
-    waivers = list(
-        Waiver.objects.filter(release=release, state__in=["requested", "approved", "expired"])
-        .select_related("requested_by", "decided_by")
-        .order_by("requested_at")
+    asked = list(
+        Waiver.objects.filter(release=release).select_related("requested_by", "decided_by").order_by("requested_at")
     )
+    waivers = [waiver for waiver in asked if waiver.state not in REFUSED]
     endpoints = list(Endpoint.objects.filter(release=release).order_by("name"))
     submission = Submission.objects.filter(release=release).select_related("submitted_by").order_by("-number").first()
     parties = list(Party.objects.filter(submission__release=release).select_related("user")) if submission else []
@@ -84,6 +85,7 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
         "answers": answers,
         "findings": findings,
         "waivers": waivers,
+        "refused_waivers": [waiver for waiver in asked if waiver.state in REFUSED],
         "endpoints": endpoints,
         "now": now,
     }

@@ -23,6 +23,7 @@ urlpatterns = [
     path("overview/", overview.overview, name="overview"),
     path("overview/export.csv", overview.overview_csv, name="overview_csv"),
     path("items/", overview.items, name="items"),
+    path("releases/", overview.releases, name="releases"),
     path("reviews/", reviews.reviews, name="reviews"),
     path(f"{RELEASE}/review/", reviews.review, name="review"),
     path(f"{RELEASE}/submissions/new/", reviews.submission_create, name="submission_create"),

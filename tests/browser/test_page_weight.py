@@ -116,6 +116,7 @@ def test_no_page_is_heavy(
     base = f"/models/{release.model.slug}/releases/{release.version}"
     paths = [
         *("/", "/overview/", "/overview/?by=family&axis=qualities", "/items/", "/models/", "/reviews/", "/catalog/"),
+        "/releases/",
         *("/catalog/genai-readiness/0.1/", "/search/?q=a", "/inbox/", "/settings/", "/settings/people/", "/journal/"),
         *("/settings/teams/", "/settings/routes/", f"/models/{release.model.slug}/"),
         *(f"{base}/{tab}/" for tab in ("evidence", "review", "history")),

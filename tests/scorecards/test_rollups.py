@@ -8,7 +8,7 @@ from django.utils import timezone
 from checklists.people.services import create_team
 from checklists.registry.models import Release
 from checklists.registry.services import change_model, retire_release
-from checklists.scorecards.models import HistoryPoint, Scorecard
+from checklists.scorecards.models import HistoryPoint, ItemState, Scorecard
 from checklists.scorecards.rollups import Scope, failing_most, overview, trend
 from checklists.scorecards.services import record_history, refresh
 from tests.build import answer_everything, answer_of, in_days, make_model, make_release, save
@@ -46,6 +46,15 @@ def test_the_whole_is_the_sum_of_its_releases(releases, leo):
 def test_a_row_is_as_ready_as_its_weakest_cell(releases, leo):
     row = overview(user=leo).teams[0]
     assert row.score == min(cell.score for cell in row.cells.values() if cell.score is not None)
+
+
+def test_a_new_tier_changes_what_is_required_and_not_since_when_a_state_holds(releases, alice):
+    item = ItemState.objects.filter(release=releases[1], item__key="identity.lineage")
+    before = item.get()
+    assert (before.requirement, before.state) == ("must", "open")
+    change_model(model=releases[1].model, by=alice, tier=3)
+    after = item.get()
+    assert (after.requirement, after.state, after.since) == ("may", "open", before.since)
 
 
 def test_retired_releases_are_left_out(releases, alice, leo):
@@ -125,6 +134,7 @@ def test_qualities_are_counted_once_for_each_item_that_serves_them(releases, leo
         "safe",
         "production_ready",
     }
+    assert seen.organisation.total.states == overview(user=leo).organisation.total.states  # each item once
 
 
 def test_somebody_without_any_role_sees_what_is_not_restricted(releases):

@@ -313,6 +313,9 @@ def test_who_answered_and_took_it_back_does_not_sign(submission, release, team, 
     save(answer_of(release, "identity.lineage"), mo, "met", justification=before.justification)
     with pytest.raises(Forbidden, match="somebody else has to sign"):
         approve(submission, mo, "mlops")
+    signed = {"part": "signer", "role": "mlops", "decision": "approve", "signed_at": timezone.now()}
+    with pytest.raises(IntegrityError), transaction.atomic():  # the database knows it, too
+        SignOff.objects.create(submission=submission, user=mo, **signed)
 
 
 def test_a_route_may_ask_for_two_of_a_role(release, alice, root, mo):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
+from django.utils.html import escape
 
 from checklists.assessments.services import decide_waiver, request_waiver
 from checklists.people.services import create_team
 from checklists.registry.models import Release
+from checklists.registry.services import retire_release, set_stage
 from checklists.scorecards.models import HistoryPoint
 from checklists.scorecards.rollups import overview
 from checklists.scorecards.services import refresh
@@ -53,13 +57,62 @@ def test_a_leader_sees_the_heat_map_and_what_needs_a_decision(landscape: list[Re
     assert "1 more" in body  # one contradiction more than a month ago
 
 
-def test_every_cell_leads_to_the_list_behind_it(landscape: list[Release], leo: Any) -> None:
+@pytest.mark.parametrize("scope", [{}, {"team_slug": "search"}, {"family": "llm"}, {"tier": 1}])
+@pytest.mark.parametrize(("by_family", "by_quality"), [(False, False), (True, True)])
+def test_every_number_leads_to_the_list_behind_it(
+    landscape: list[Release], leo: Any, team: Any, alice: Any, scope: dict[str, Any], by_family: bool, by_quality: bool
+) -> None:
+    """As long as the number says: heat map, its rows, the states, the KPI line, the stages, what fails most."""
+    below = create_team(slug="ranking", name="Ranking", parent=team)
+    make_ready(make_release(make_model(below, alice, "ranker"), alice), alice)
+    live = make_release(landscape[0].model, alice, "0.9")
+    Release.objects.filter(pk=live.pk).update(stage="live")  # not the newest of its model
+    retire_release(release=make_release(landscape[0].model, alice, "0.8"), by=alice)
+    stale = {"endpoint_name": "us-1", "expires_at": timezone.now() - timedelta(days=1)}
+    make_finding(landscape[0], "identity.lineage", "verified", **stale)
+
     client = signed_in(leo)
-    assert "/items/?team=billing&amp;section=identity" in text(client.get("/overview/"))
-    body = text(client.get("/items/?team=billing&section=identity"))
-    assert "invoices" in body
-    assert "model-0" not in body
-    assert "/items/?family=embedding&amp;quality=safe" in text(client.get("/overview/?by=family&axis=qualities"))
+    page = overview_page(user=leo, by_family=by_family, by_quality=by_quality, **scope)
+    asked = {"team": scope.get("team_slug", ""), "family": scope.get("family", ""), "tier": scope.get("tier", "")}
+    asked |= {"by": "family" if by_family else "", "axis": "qualities" if by_quality else ""}
+    links = set(re.findall(r'href="([^"]*)"', text(client.get("/overview/", asked))))
+    wrong = []
+
+    def leads(url: str, number: int, *, releases: bool = False) -> None:
+        rows = client.get(url).context["page_obj"].paginator.object_list
+        found = rows.values("release").distinct().count() if releases else rows.count()
+        if escape(url) not in links or found != number:
+            wrong.append((url, number, found, escape(url) in links))
+
+    for _, rows in page.groups:
+        for row, url, cells in rows:
+            leads(url, row.releases)
+            for _, cell, cell_url, _ in cells:
+                if cell is not None:
+                    leads(cell_url, sum(cell.states.values()))
+    for state, number in page.organisation.total.states.items():
+        leads(f"{page.state_url}{state}", number)
+    ready, blocked, contradicted, fresh, approval = page.kpis
+    leads(ready.url, page.figures.ready)
+    leads(blocked.url, page.figures.blocked, releases=True)
+    leads(contradicted.url, page.figures.contradicted)
+    leads(fresh.url, 1)
+    leads(approval.url, 0)
+    for stage, _, number in page.stages:
+        leads(f"/releases/?stage={stage}{page.query}", number)
+    for item, counts in page.failing:
+        leads(f"/items/?failing=1&item={item.key}{page.query}", counts["open"] + counts["contradicted"])
+    assert wrong == []
+
+
+def test_the_releases_approved_of_late_say_how_long_it_took(landscape: list[Release], alice: Any, leo: Any) -> None:
+    Release.objects.filter(pk=landscape[0].pk).update(created_at=timezone.now() - timedelta(days=12))
+    with transaction.atomic():
+        set_stage(release=Release.objects.get(pk=landscape[0].pk), stage="approved", by=alice)
+    body = text(signed_in(leo).get("/releases/?approved=1"))
+    assert "12 days" in body
+    assert "model-0 1.0" in body
+    assert "model-1 1.0" not in body
 
 
 def test_the_page_and_the_roll_ups_agree(landscape: list[Release], leo: Any, team: Any) -> None:
@@ -97,7 +150,7 @@ def test_a_team_inherits_the_unit_above_it_as_its_group(team: Any, root: Any, le
     below = create_team(slug="ranking", name="Ranking", parent=team)
     make_ready(make_release(make_model(below, root, "ranker"), root), root)
     page = overview_page(user=leo, by_family=False, by_quality=False)
-    assert [(group, [row.name for row, _ in rows]) for group, rows in page.groups] == [("Search", ["Ranking"])]
+    assert [(group, [row.name for row, _, _ in rows]) for group, rows in page.groups] == [("Search", ["Ranking"])]
 
 
 def test_a_waiver_about_to_end_needs_a_decision(landscape: list[Release], alice: Any, leo: Any, mo: Any) -> None:
@@ -153,7 +206,13 @@ def test_an_unknown_team_has_no_list(leo: Any) -> None:
     assert signed_in(leo).get("/items/?team=nobody").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/overview/", "/overview/?by=family&axis=qualities", "/items/?page=1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/overview/", "/overview/?by=family&axis=qualities", "/items/?page=1", "/items/?stale=1"),
+        *("/releases/", "/releases/?ready=1&approved=1"),
+    ],
+)
 def test_two_releases_take_as_many_queries_as_twenty(team: Any, alice: Any, mo: Any, path: str) -> None:
     def more(numbers: range) -> None:
         for release in make_releases(team, alice, numbers, launch_date=in_days(20)):

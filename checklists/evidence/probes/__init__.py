@@ -1,9 +1,20 @@
-"""Every probe there is, in the order in which they run: the cheap ones first, the one that generates last."""
+"""Every probe there is, in the order in which they run: the cheap ones first, the rough ones last."""
 
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
 from checklists.evidence.probes.capacity import Capacity
-from checklists.evidence.probes.generation import SmallGeneration
+from checklists.evidence.probes.generation import (
+    Burst,
+    Compatibility,
+    CountersMove,
+    Fingerprint,
+    LatencySeries,
+    Modalities,
+    OddInputs,
+    OversizedInput,
+    SafetyBehaviour,
+    SlowRequest,
+)
 from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
@@ -29,14 +40,23 @@ PROBES: dict[str, Probe] = {
         TlsAndHeaders(),
         MetricsPresent(),
         MetricsLatency(),
-        *PROMETHEUS_PROBES,
-        *PROMISE_PROBES,
         Capacity(),
         Owner(),
         Dependencies(),
         ResourceContract(),
         ModelHub(),
         ImageRegistry(),
-        SmallGeneration(),
+        *PROMETHEUS_PROBES,
+        *PROMISE_PROBES,
+        LatencySeries(),  # before anything else warms the endpoint up
+        Fingerprint(),
+        CountersMove(),
+        Modalities(),
+        Compatibility(),
+        SafetyBehaviour(),
+        SlowRequest(),
+        OversizedInput(),
+        OddInputs(),
+        Burst(),
     )
 }

@@ -157,6 +157,7 @@ class Visit:
         self.session = session
         self.log: list[dict[str, Any]] = []
         self.exchanges: list[Exchange] = []
+        self.reached = False  # whether the endpoint itself answered anything
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._recognition: Recognition | None = None
         self._until: float | None = None
@@ -164,6 +165,12 @@ class Visit:
     def begin(self, seconds: float) -> None:
         """Give the next probe so much time for all its requests together."""
         self._until = time.monotonic() + seconds
+
+    def beside(self, target: Target) -> Visit:
+        """A visit to another endpoint within this one: its requests share the log and the time of this one."""
+        other = Visit(target, self.session)
+        other.log, other.exchanges, other._until = self.log, self.exchanges, self._until
+        return other
 
     def take_log(self) -> list[dict[str, Any]]:
         """What was relied on since last asked; two reads of one answer stand there once."""
@@ -265,6 +272,7 @@ class Visit:
         except FetchError as error:
             entry["error"] = error.kind
             return Answer(error=error)
+        self.reached = self.reached or same_origin(url, self.target.url)
         entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
         self.exchanges.append(
             Exchange(

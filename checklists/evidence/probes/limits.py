@@ -61,6 +61,19 @@ class Limits(Probe):
         return super().settles(item_key, stack)
 
 
+def cuts_off(observation: Observation) -> bool:
+    """Whether the server says that it shortens what is too long."""
+    readings = map(dict_of, list_of(observation.get("readings")))
+    return any(one.get("means") == "truncates" and one.get("value") is True for one in readings)
+
+
+def token_limits(observation: Observation, name_claims: Claims) -> list[float]:
+    """The limits on an input that the server declares for the claimed model, in tokens; empty if it declares none."""
+    served = _served(of_model(observation, name_claims))
+    found = next((served[key] for key in ("max_input", "context_tokens") if key in served), None)
+    return [found[0], found[1]] if found else []
+
+
 Served = dict[str, tuple[float, float, str]]  # key → smallest, largest, where the smallest was read
 
 
@@ -97,11 +110,7 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
             claimed=plain(wanted),
             unit=unit,
         )
-    cuts = any(
-        dict_of(one).get("means") == "truncates" and dict_of(one).get("value") is True
-        for one in list_of(observation.get("readings"))
-    )
-    note = " The server says that it cuts longer inputs off." if cuts and not items else ""
+    note = " The server says that it cuts longer inputs off." if cuts_off(observation) and not items else ""
     found: dict[str, Any] = {
         "claimed": plain(wanted),
         "observed": plain(low),

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from checklists.assessments.models import Waiver
 from checklists.assessments.services import review_answers
-from checklists.catalog.editions import view
+from checklists.catalog.editions import ItemView, view
 from checklists.journal.errors import Conflict, Forbidden, Invalid, WrongStage
 from checklists.journal.hashing import canonical_json
 from checklists.people.models import User
@@ -141,10 +141,11 @@ def _conditions(context: dict[str, Any]) -> list[Condition]:
     return list(rows.select_related("sign_off__user", "done_by"))
 
 
-def _declined(context: dict[str, Any]) -> list[Waiver]:
+def _declined(context: dict[str, Any]) -> list[tuple[ItemView, Waiver]]:
     """The waivers that reviewers refused last, for those who asked."""
-    rows = Waiver.objects.filter(release=context["release"], state__in=["declined", "revoked"])
-    return list(rows.select_related("item").order_by("-decided_at")[:5])
+    edition = view(context["release"].edition)
+    newest = sorted(context["refused_waivers"], key=lambda waiver: waiver.decided_at, reverse=True)
+    return [(edition.item_by_id(waiver.item_id), waiver) for waiver in newest[:5]]
 
 
 def _decide_item(request: Request, slug: str, version: str) -> HttpResponse:

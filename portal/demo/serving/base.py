@@ -91,7 +91,7 @@ class Request:
         """The body as an object. Raises ``Refused`` with 400 for anything else."""
         try:
             content = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(openai_error(f"JSON decode error: {error}")) from error
         if not isinstance(content, dict):
             raise Refused(openai_error("The body must be a JSON object."))

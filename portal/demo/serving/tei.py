@@ -84,7 +84,7 @@ class Model(Served):
         time.sleep(0.004 * len(texts))
         vectors = []
         for text in texts:
-            source = random.Random(zlib.crc32(f"{self.slug}:{text}".encode()))  # noqa: S311  # a stand-in for a model, not a secret
+            source = random.Random(zlib.crc32(f"{self.slug}:{text}".encode("utf-8", "replace")))  # noqa: S311  # a stand-in for a model, not a secret
             raw = [source.gauss(0, 1) for _ in range(DIMENSIONS)]
             norm = math.sqrt(sum(x * x for x in raw))
             vectors.append([round(x / norm, 6) for x in raw])

@@ -1,0 +1,299 @@
+"""One declared, capped burst: what the endpoint does with more requests at once than it is used to."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NONE,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Probe,
+    Visit,
+    dict_of,
+    fact_error,
+    inconclusive,
+    joined,
+    nothing_claimed,
+    number_of,
+    plain,
+    text_of,
+)
+from checklists.evidence.probes.generation.requests import MAX_TOKENS, Tiny
+from checklists.evidence.probes.generation.sending import Sent, counted, failed, forbidden, send, usual_request
+from checklists.evidence.probes.metrics_page import page_stack, read_page
+from checklists.evidence.stacks import Stack
+
+AT_ONCE = 20
+SECONDS = 10.0
+MOST = 60  # requests in all
+AFTER_S = 30.0  # the longest wait for the answer afterwards
+LOOK_AFTER_S = 0.5  # into the burst, the queue is read once
+SLOWED = 2.0  # times as long as alone: it had to wait
+REFUSALS = (429, 503)
+
+
+class Burst(Probe):
+    """At most 20 requests at once, 60 in all, for 10 seconds by the clock; then one more, to see that it recovered.
+
+    Refusing with 429 or 503 is what a full server should do, and so is letting wait and answering later. Other 5xx,
+    broken connections, and no answer although even one request at a time would have been through, contradict. A 429 may
+    be the limit of our own key rather than of the server, so it never contradicts a number of concurrent requests.
+    Where fewer were sent at once than the team claims to serve, nothing was full, and nothing is said.
+    """
+
+    key = "generation.burst"
+    title = "A capped burst"
+    items = ("reliability.backpressure", "reliability.load-test", "autoscaling.batch-queue")
+    reads = ("endpoint", "metrics")
+    sends = (
+        f"A burst of tiny requests (at most {MAX_TOKENS} tokens, or one embedding, picture, transcription or inference "
+        f"each): at most {AT_ONCE} at once, {MOST} in all, for {SECONDS:.0f} seconds; one before and one after it; and "
+        "one GET of the metrics page in the middle."
+    )
+    generates = True
+    bursts = True
+    cheap = False
+    ttl = timedelta(days=30)
+
+    async def observe(self, visit: Visit) -> Observation:
+        if refusal := forbidden(visit, burst=True):
+            return refusal
+        request, problem = await usual_request(visit)
+        if request is None:
+            return problem
+        alone = await send(visit, request)
+        if not alone.ok:
+            return failed(alone)
+        answers, queue, seconds = await _burst(visit, request)
+        summary = _summary(answers)
+        # What we hung up on may still be worked through: it is given twice the time that it would take one by one.
+        patience = SECONDS + 2 * alone.total_ms / 1000 * summary["unanswered"]
+        after = await send(visit, request, timeout_s=min(patience, AFTER_S))
+        after_ok: bool | None = after.ok or after.answer.status in REFUSALS
+        if not after_ok and patience > AFTER_S and after.answer.error is not None:
+            after_ok = None  # not waited for long enough to tell
+        return {"alone_ms": alone.total_ms, "queue": queue, "seconds": round(seconds, 2), **summary} | {
+            "what": request.what,
+            "after_ok": after_ok,
+            "after": "" if after.ok else after.why,
+        }
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        if why := fact_error(observation):
+            return inconclusive(why)
+        if item_key == "reliability.backpressure":
+            return _backpressure(claims, observation)
+        if item_key == "autoscaling.batch-queue":
+            return _queue(claims, observation)
+        return _load(claims, observation)
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if stack.key in ("comfyui", "torchserve"):
+            return f"{stack.label} has no small request that could be sent without harm."
+        return super().settles(item_key, stack)
+
+
+Timed = tuple[float, float, Sent]  # begun, ended, what came
+
+
+async def _burst(visit: Visit, request: Tiny) -> tuple[list[Timed], float | None, float]:
+    begun = time.monotonic()
+    left = iter(range(MOST))
+    answers: list[Timed] = []
+
+    async def one() -> None:
+        for _ in left:
+            started = time.monotonic()
+            rest = begun + SECONDS - started
+            if rest <= 0.05:
+                return
+            sent = await send(visit, request, timeout_s=rest)
+            answers.append((started, time.monotonic(), sent))
+
+    async def look() -> float | None:
+        await asyncio.sleep(LOOK_AFTER_S)
+        page, _, _ = await read_page(visit, fresh=True)
+        stack = page_stack(visit, page) if page else None
+        waiting = (
+            [name for name, meaning in stack.metrics.items() if meaning.key == "requests_waiting"] if stack else []
+        )
+        values = [value for name in waiting if page and (value := page.value(name)) is not None]
+        return max(values, default=None)
+
+    *_, queue = await asyncio.gather(*(one() for _ in range(AT_ONCE)), look())
+    return answers, queue, time.monotonic() - begun
+
+
+def _summary(answers: list[Timed]) -> Observation:
+    statuses = Counter(str(sent.answer.status) for _, _, sent in answers if sent.answer.status is not None)
+    errors = Counter(sent.answer.error.kind for _, _, sent in answers if sent.answer.error is not None)
+    refused = [sent for _, _, sent in answers if sent.answer.status in REFUSALS and sent.answer.response]
+    good = sorted(sent.total_ms for _, _, sent in answers if sent.ok)
+    # Only what is surely in the server's hands at the same time: begun before, and ended after, the moment.
+    most = max((sum(b <= moment < e for b, e, _ in answers) for moment, _, _ in answers), default=0)
+    return {
+        "sent": len(answers),
+        "in_flight": most,
+        "statuses": dict(statuses),
+        "unanswered": errors.get("timeout", 0),
+        "broken": sum(errors.values()) - errors.get("timeout", 0),
+        "with_retry_after": sum(bool(s.answer.response and s.answer.response.header("retry-after")) for s in refused),
+        "median_ms": round(statistics.median(good), 1) if good else None,
+        "slowest_ms": good[-1] if good else None,
+    }
+
+
+def _of(observation: Observation, status: int) -> int:
+    return counted(dict_of(observation.get("statuses")).get(str(status)))
+
+
+def _answered(observation: Observation) -> int:
+    return sum(counted(n) for status, n in dict_of(observation.get("statuses")).items() if str(status).startswith("2"))
+
+
+def _refused(observation: Observation) -> int:
+    return sum(_of(observation, status) for status in REFUSALS)
+
+
+def _waited(observation: Observation) -> bool:
+    alone, median = number_of(observation.get("alone_ms")), number_of(observation.get("median_ms"))
+    return bool(alone and median and median >= SLOWED * alone)
+
+
+def _told(observation: Observation) -> str:
+    statuses = dict_of(observation.get("statuses"))
+    parts = [f"{counted(n)} × {status}" for status, n in sorted(statuses.items())]
+    parts += [
+        f"{n} {word}"
+        for key, word in (("unanswered", "not answered"), ("broken", "broken off"))
+        if (n := counted(observation.get(key)))
+    ]
+    if number_of(observation.get("median_ms")):
+        parts.append(
+            f"median {plain(number_of(observation.get('median_ms')) or 0)} ms against "
+            f"{plain(number_of(observation.get('alone_ms')) or 0)} ms alone"
+        )
+    return (
+        f"{counted(observation.get('sent'))} requests, up to {counted(observation.get('in_flight'))} at once, in "
+        f"{plain(number_of(observation.get('seconds')) or 0)} s: {joined(parts, 8)}"
+    )
+
+
+def _faults(observation: Observation) -> str:
+    """What no full server should do, in words; empty where nothing of it was seen."""
+    statuses = dict_of(observation.get("statuses"))
+    wrong = {s: counted(n) for s, n in statuses.items() if str(s).startswith("5") and str(s) != "503" and counted(n)}
+    alone = (number_of(observation.get("alone_ms")) or 0.0) / 1000
+    found = [f"{n} answered {status}" for status, n in sorted(wrong.items())]
+    if broken := counted(observation.get("broken")):
+        found.append(f"{broken} connections broke off")
+    # Even one after the other they would have been through in half of the time.
+    if (hung := counted(observation.get("unanswered"))) and alone * counted(observation.get("sent")) <= SECONDS / 2:
+        found.append(f"{hung} hung without an answer, although one alone takes {plain(round(alone * 1000, 1))} ms")
+    if observation.get("after_ok") is False:
+        found.append(f"afterwards the endpoint did not answer ({text_of(observation.get('after')).rstrip('.')})")
+    return joined(found)
+
+
+def _words(claimed: str, observation: Observation, rule: str) -> dict[str, Any]:
+    refused = _refused(observation)
+    observed = f"{_answered(observation)} answered, {refused} refused" + (
+        f" ({counted(observation.get('with_retry_after'))} with Retry-After)" if refused else ""
+    )
+    return {"claimed": claimed, "observed": observed, "rule": rule, "samples": counted(observation.get("sent"))}
+
+
+def _backpressure(claims: Claims, observation: Observation) -> Judgement:
+    policy, most = text_of(claims.get("on_overload")), number_of(claims.get("max_concurrency"))
+    told = _told(observation)
+    if not policy or most is None:
+        return nothing_claimed(told)
+    words = _words(
+        f"{policy}, {plain(most)} at once",
+        observation,
+        "429 or 503, or waiting and an answer, as claimed: verified; other 5xx, broken or hanging: contradicted",
+    )
+    at_once, refused = counted(observation.get("in_flight")), _refused(observation)
+    if faults := _faults(observation):
+        return Judgement(CONTRADICTED, reason=f"{told}. {faults[0].upper()}{faults[1:]}.", **words)
+    if at_once <= most:
+        if _of(observation, 503):
+            reason = f"{told}. {plain(most)} at once are claimed to be served, and {at_once} were not."
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        note = " The 429 may be the limit of our own key." if refused else ""
+        reason = f"{told}. That is within the claimed {plain(most)} at once, so nothing was full.{note}"
+        return Judgement(INCONCLUSIVE, reason=reason, **words)
+    if policy == "none":
+        verdict = CONTRADICTED if _of(observation, 503) else INCONCLUSIVE
+        note = "No limit is claimed, and requests were refused." if refused else "No limit was met."
+        return Judgement(verdict, reason=f"{told}. {note}", **words)
+    if refused and policy in ("reject", "queue"):
+        reason = f"{told}. Refused cleanly beyond {plain(most)} at once, and it answered afterwards."
+        return Judgement(VERIFIED, reason=reason, **words)
+    if policy == "queue" and not counted(observation.get("unanswered")) and _waited(observation):
+        return Judgement(VERIFIED, reason=f"{told}. The surplus waited and was answered.", **words)
+    note = {
+        "reject": "None was refused; several replicas, or requests too short to overlap, would explain that.",
+        "queue": "Neither waiting nor refusing can be made out.",
+    }.get(policy, "Whether it answers with less, or elsewhere, cannot be seen from outside.")
+    return Judgement(INCONCLUSIVE, reason=f"{told}. {note}", **words)
+
+
+def _load(claims: Claims, observation: Observation) -> Judgement:
+    told = _told(observation)
+    claimed = text_of(claims.get("date")) or text_of(claims.get("report_url"))
+    if not claimed:
+        return nothing_claimed(told)
+    rule = "no 5xx but 503, nothing broken or hanging, and an answer afterwards; the report is for a person"
+    words = _words(f"load-tested, {claimed}", observation, rule)
+    if faults := _faults(observation):
+        return Judgement(CONTRADICTED, reason=f"{told}. {faults[0].upper()}{faults[1:]}.", **words)
+    if counted(observation.get("unanswered")) or not _answered(observation):
+        return Judgement(INCONCLUSIVE, reason=f"{told}. Too slow or too few to tell.", **words)
+    reason = f"{told}. A burst that small is withstood; what the report says of more is for a person to read."
+    return Judgement(VERIFIED, reason=reason, **words)
+
+
+def _queue(claims: Claims, observation: Observation) -> Judgement:
+    policy, longest = text_of(claims.get("on_overflow")), number_of(claims.get("max_queue"))
+    told, queue = _told(observation), observation.get("queue")
+    waiting = queue if isinstance(queue, int | float) and not isinstance(queue, bool) else None
+    if not policy:
+        return nothing_claimed(told)
+    longest = longest or 0.0
+    words = _words(
+        f"{policy}, {plain(longest)} waiting",
+        observation,
+        "queue read during the burst ≤ claim and overflow as claimed: verified; queue longer, refused though claimed "
+        "to wait, 5xx or hanging: contradicted",
+    )
+    at_once, refused = counted(observation.get("in_flight")), _refused(observation)
+    seen = f" {plain(waiting) or '0'} waited when the queue was read." if waiting is not None else ""
+    if faults := _faults(observation):
+        return Judgement(CONTRADICTED, reason=f"{told}. {faults[0].upper()}{faults[1:]}.", **words)
+    if waiting is not None and waiting > longest:
+        return Judgement(CONTRADICTED, reason=f"{told}.{seen} Claimed are at most {plain(longest) or '0'}.", **words)
+    if _of(observation, 503) and (policy == "wait" or at_once <= longest):
+        return Judgement(
+            CONTRADICTED, reason=f"{told}.{seen} Refused, although {plain(longest)} may wait by the claim.", **words
+        )
+    if refused and policy == "reject" and at_once > longest:
+        return Judgement(VERIFIED, reason=f"{told}.{seen} What exceeded the queue was refused.", **words)
+    if not refused and not counted(observation.get("unanswered")) and waiting and _waited(observation):
+        return Judgement(VERIFIED, reason=f"{told}.{seen} All were answered in the end.", **words)
+    if refused:
+        return Judgement(INCONCLUSIVE, reason=f"{told}.{seen} The 429 may be the limit of our own key.", **words)
+    return Judgement(INCONCLUSIVE, reason=f"{told}.{seen} No queue was seen to fill.", **words)

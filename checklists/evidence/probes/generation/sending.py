@@ -1,0 +1,170 @@
+"""What all generating probes share: the owner's leave, the model to ask for, the tiny request for its kind, sending."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    Answer,
+    Observation,
+    Visit,
+    number_of,
+    problem,
+    text_of,
+)
+from checklists.evidence.probes.generation import requests
+from checklists.evidence.probes.generation.requests import Tiny
+from checklists.evidence.probes.generation.streams import Stream
+from checklists.evidence.probes.identity import same_name, served_models
+
+TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it
+NO_ROUTE = (404, 405, 501)
+CHANGED = "The claim changed since this was measured; probe again."
+
+
+def forbidden(visit: Visit, *, burst: bool = False) -> Observation | None:
+    """Why nothing may be sent to this endpoint; ``None`` where its owner allows it."""
+    if not visit.target.may_generate:
+        return {"error": "not_allowed", "why": "The owner has not allowed generating requests to this endpoint."}
+    if burst and visit.target.scheduled:
+        return {"error": "scheduled", "why": "A burst is never sent by the schedule; a person has to start it."}
+    if burst and not visit.target.may_burst:
+        return {"error": "not_allowed", "why": "The owner has not allowed a burst of requests to this endpoint."}
+    return None
+
+
+async def model_of(visit: Visit) -> str:
+    """The name to ask for: the served one that the team claims, else the first that is served, else the claim."""
+    rows, _ = await served_models(visit)
+    hint = visit.target.model_hint
+    for row in rows:
+        if same_name(hint, row["id"]) or same_name(hint, text_of(row.get("root"))):
+            return text_of(row["id"])
+    return text_of(rows[0]["id"]) if rows else hint
+
+
+async def usual_request(visit: Visit, *, stream: bool = False) -> tuple[Tiny | None, Observation]:
+    """The tiny request for this endpoint's kind of model, or why there is none."""
+    stack, family = await visit.stack(), visit.target.family
+    if stack.key == "comfyui":
+        # A prompt joins the shared queue, and its picture stays on the server's disk: that is not harmless.
+        return None, {
+            "error": "not_tried",
+            "why": "ComfyUI keeps what it makes and lets requests wait in one queue for all, so none is sent to it.",
+        }
+    model = await model_of(visit)
+    if stack.key == "kserve":
+        return await _infer(visit)
+    if stack.key == "torchserve":
+        return None, {
+            "error": "not_tried",
+            "why": "TorchServe declares no input of its models, so no small request can be made up for it.",
+        }
+    if not model and stack.key not in ("tei", "tgi"):
+        return None, {
+            "error": "no_model",
+            "why": "No model name is known to ask for: the model list is empty or refused.",
+        }
+    if family == "embedding":
+        return requests.embedding(stack, model), {}
+    if family == "diffusion":
+        return requests.picture(model), {}
+    if family == "audio":
+        return requests.transcription(model), {}
+    if family == "vision":
+        return requests.chat_with(model, requests.picture_part(), "image"), {}
+    return requests.chat(model, stream=stream), {}
+
+
+async def _infer(visit: Visit) -> tuple[Tiny | None, Observation]:
+    model = visit.target.model_hint
+    if not model:
+        return None, {"error": "no_model", "why": "The KServe v2 protocol lists no models, and no model id is claimed."}
+    answer = await visit.get(f"/v2/models/{model}")
+    if not answer.ok:
+        return None, {**problem(answer), "why": f"/v2/models/{model}: {answer.why}"}
+    if request := requests.tensors(model, answer.object()):
+        return request, {}
+    return None, {
+        "error": "not_tried",
+        "why": f"/v2/models/{model} declares no input that a small request could be made for.",
+    }
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A tiny request that was answered, or why not. ``why`` is empty where the answer holds what was asked for."""
+
+    request: Tiny
+    answer: Answer
+    stream: Stream | None
+    why: str
+
+    @property
+    def ok(self) -> bool:
+        return not self.why
+
+    @property
+    def total_ms(self) -> float:
+        return round(self.answer.response.elapsed_s * 1000, 1) if self.answer.response else 0.0
+
+
+async def send(visit: Visit, request: Tiny, *, timeout_s: float = TIMEOUT_S) -> Sent:
+    """Send it once, or twice where a server does not know the option that asks for the count of tokens."""
+    sent = await _send(visit, request, timeout_s)
+    payload = request.payload
+    if sent.answer.status in (400, 422) and isinstance(payload, dict) and "stream_options" in payload:
+        older = {key: value for key, value in payload.items() if key != "stream_options"}
+        return await _send(visit, dataclasses.replace(request, payload=older), timeout_s)
+    return sent
+
+
+async def _send(visit: Visit, request: Tiny, timeout_s: float) -> Sent:
+    stream = Stream() if request.streams else None
+    answer = await visit.post(
+        request.path,
+        request.payload,
+        timeout_s=timeout_s,
+        on_chunk=stream.feed if stream else None,
+        content=request.content,
+        content_type=request.content_type,
+    )
+    if not answer.ok or answer.response is None:
+        return Sent(request, answer, stream, answer.why)
+    if stream is None:
+        lacking = request.missing(answer)
+        why = f"The server answered {answer.status}, but with {lacking}." if lacking else ""
+        return Sent(request, answer, None, why)
+    stream.end(answer.response.elapsed_s)
+    if not stream.error and not stream.has_content and not request.missing(answer):
+        return Sent(request, answer, None, "")  # asked for a stream, it answered whole
+    if stream.error or not stream.has_content:
+        return Sent(
+            request, answer, stream, f"The server answered {answer.status}, but {stream.error or 'sent no content'}."
+        )
+    return Sent(request, answer, stream, "")
+
+
+def failed(sent: Sent) -> Observation:
+    """A tiny request without an answer, as an observation."""
+    error = problem(sent.answer)["error"] if not sent.answer.ok else "no_content"
+    return {"error": error, "why": f"The small request failed. {sent.why}"}
+
+
+def words_of(answer: Answer) -> str:
+    """What a server says in its error, shortened; empty where it says nothing."""
+    if answer.response is None:
+        return ""
+    text = " ".join(answer.response.text[:2000].split())
+    return text[:200]
+
+
+def claimed_of(visit: Visit, item: str) -> dict[str, Any]:
+    return dict(visit.target.claims.get(item) or {})
+
+
+def counted(value: Any) -> int:
+    """A count from an observation; 0 for anything else."""
+    return int(number_of(value) or 0)

@@ -1,0 +1,307 @@
+"""Latency by our own hand: a short declared series of tiny requests, one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NONE,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Probe,
+    Visit,
+    dict_of,
+    fact_error,
+    inconclusive,
+    joined,
+    list_of,
+    nothing_claimed,
+    number_of,
+    plain,
+    text_of,
+)
+from checklists.evidence.probes.generation.counters import named
+from checklists.evidence.probes.generation.requests import MAX_TOKENS, QUESTION, Tiny
+from checklists.evidence.probes.generation.sending import Sent, counted, failed, forbidden, send, usual_request
+from checklists.evidence.probes.metrics_page import page_stack, read_page
+from checklists.evidence.stacks import Stack
+
+MOST = 20  # requests of one series
+ENOUGH = 20  # samples for a word on a percentile
+BUDGET_S = 50.0  # no request of the series begins later
+RESTARTED_S = 900.0  # a start within this time is a restart seen
+LATER = 4  # answers after the first, for a comparison with it
+SMALL_GAP_MS, LARGE_GAP_MS = 250.0, 500.0
+# Of 20: how many over a goal contradict it (chance if the goal held: p50 0.6 %, p95 0.3 %), how many verify it.
+OVER = {"p50": 16, "p95": 5}
+MAY_BE_OVER = {"p50": 4, "p95": 0}
+FIELDS = {"first_token": "first_content_ms", "per_output_token": "per_output_token_ms"}
+
+
+class LatencySeries(Probe):
+    """How long tiny requests take: time to the first non-empty content, time per token by the server's own count,
+    and in all.
+
+    With fewer than 20 answers the times are told, and prove no percentile. With 20, a goal for p95 is contradicted if
+    5 or more were slower (if the goal held, the chance of that were 0.3 %) and verified if none was; a goal for p50 is
+    contradicted if 16 were slower and verified if 16 were not (0.6 % each). That no one of 20 was slower than the p95
+    goal is what a p95 of 20 samples means, and no more: if one request in 16 missed the goal, 20 would show none in
+    a quarter of all series. The times are those of short prompts to a server under whatever load it has, and include
+    the network from here. Answers are cut at 16 tokens, so a series of completions can contradict a goal for the whole
+    answer and cannot verify it. The prompts differ in their first word, so that no cached prefix answers for them.
+
+    Warm-up shows only after a restart: where the metrics page says that the process started less than 15 minutes ago
+    and had served nothing, the first answer is compared with the median of the later ones.
+    """
+
+    key = "generation.small"
+    version = 2
+    title = "A short series of tiny requests"
+    items = ("performance.latency-targets", "autoscaling.warmup")
+    about_endpoint = True
+    reads = ("endpoint", "metrics")
+    sends = (
+        f"The declared number of tiny requests (5, at most {MOST}), one after the other and for at most "
+        f"{BUDGET_S:.0f} seconds: streamed completions of at most {MAX_TOKENS} tokens, or one embedding, picture of "
+        "256×256 pixels, transcription or inference each; and one GET of the metrics page before."
+    )
+    generates = True
+    cheap = False
+    ttl = timedelta(days=7)
+
+    async def observe(self, visit: Visit) -> Observation:
+        if refusal := forbidden(visit):
+            return refusal
+        request, problem = await usual_request(visit, stream=True)
+        if request is None:
+            return problem
+        fresh = await _freshness(visit)
+        wanted = max(1, min(visit.target.series, MOST))
+        begun = time.monotonic()
+        rows: list[dict[str, Any]] = []
+        stopped = ""
+        for number in range(wanted):
+            if time.monotonic() - begun > BUDGET_S:
+                stopped = f"After {BUDGET_S:.0f} s no further request was begun."
+                break
+            sent = await send(visit, _varied(request, number))
+            if not sent.ok:
+                if not rows:
+                    return failed(sent)
+                stopped = f"Request {number + 1} failed. {sent.why}"
+                break
+            rows.append(_row(sent))
+        return {
+            "kind": request.kind,
+            "what": request.what,
+            "path": request.path,
+            "wanted": wanted,
+            "requests": rows,
+            "stopped": stopped,
+            "fresh": fresh,
+        }
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        if why := fact_error(observation):
+            return inconclusive(why)
+        if item_key == "performance.latency-targets":
+            return _latency(claims, observation)
+        if item_key == "autoscaling.warmup":
+            return _warmup(claims, observation)
+        rows = _rows(observation)
+        shown = _shown(observation)
+        if not rows:
+            return inconclusive("No request was answered.")
+        return Judgement(
+            VERIFIED,
+            "answers small requests",
+            shown,
+            "",
+            f"{len(rows)} of {counted(observation.get('wanted'))} small requests answered: {shown}."
+            f"{_stopped(observation)}",
+            rule="2xx with content",
+            samples=len(rows),
+        )
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        if stack.key in ("comfyui", "torchserve"):
+            return f"{stack.label} has no small request that could be sent without harm."
+        if item_key == "autoscaling.warmup" and not stack.metrics_paths:
+            return f"{stack.label} exports no metrics, so a restart cannot be seen."
+        return super().settles(item_key, stack)
+
+
+def _varied(request: Tiny, number: int) -> Tiny:
+    payload = request.payload
+    if request.kind != "chat" or not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
+        return request
+    message = {"role": "user", "content": f"{number + 1}. {QUESTION}"}
+    if not isinstance(payload["messages"][0].get("content"), str):
+        return request
+    return dataclasses.replace(request, payload={**payload, "messages": [message]})
+
+
+def _row(sent: Sent) -> dict[str, Any]:
+    stream = sent.stream
+    row: dict[str, Any] = {"status": sent.answer.status, "total_ms": sent.total_ms}
+    if stream is None:
+        return row
+    for name, seconds in (
+        ("first_content_ms", stream.first_content_s),
+        ("first_reasoning_ms", stream.first_reasoning_s),
+        ("per_output_token_ms", stream.per_token_s),
+    ):
+        if seconds is not None:
+            row[name] = round(seconds * 1000, 2)
+    return row | {
+        "chunks": stream.content_chunks,
+        "completion_tokens": stream.tokens,
+        "prompt_tokens": number_of(stream.usage.get("prompt_tokens")),
+        "done_sent": stream.done,
+    }
+
+
+async def _freshness(visit: Visit) -> Observation:
+    """When the process started and what it had served, in seconds and requests; empty where the page does not say."""
+    page, where, _ = await read_page(visit, fresh=True)
+    started = page.value("process_start_time_seconds") if page else None
+    if page is None or started is None:
+        return {}
+    stack = page_stack(visit, page)
+    meanings = stack.metrics if stack else {}
+    counts = ("requests_total", "requests_success_total", "generation_tokens_total")
+    names = [name for key in counts for name in named(page, meanings, key)]
+    served = [value for name in names if (value := page.value(name)) is not None]
+    age = time.time() - started
+    # Several processes on one page have several starts; their sum is no time at all.
+    many = len(page.samples.get("process_start_time_seconds", ())) != 1
+    return {} if many or age < 0 or not served else {"where": where, "age_s": round(age, 1), "served": max(served)}
+
+
+def _rows(observation: Observation) -> list[dict[str, Any]]:
+    return [dict_of(row) for row in list_of(observation.get("requests")) if dict_of(row)]
+
+
+def _times(observation: Observation, field: str) -> list[float]:
+    return [value for row in _rows(observation) if (value := number_of(row.get(field))) is not None]
+
+
+def _stopped(observation: Observation) -> str:
+    return f" {stopped}" if (stopped := text_of(observation.get("stopped"))) else ""
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{plain(values[0])} ms"
+    return f"{plain(min(values))} to {plain(max(values))} ms, median {plain(round(statistics.median(values), 2))} ms"
+
+
+def _shown(observation: Observation) -> str:
+    parts = []
+    if first := _times(observation, "first_content_ms"):
+        parts.append(f"first content after {_spread(first)}")
+    elif reasoning := _times(observation, "first_reasoning_ms"):
+        parts.append(f"only reasoning within {MAX_TOKENS} tokens, from {_spread(reasoning)} on")
+    if each := _times(observation, "per_output_token_ms"):
+        parts.append(f"{_spread(each)} per token")
+    elif text_of(observation.get("kind")) == "chat" and not _times(observation, "completion_tokens"):
+        parts.append("tokens not counted by the server")
+    if total := _times(observation, "total_ms"):
+        parts.append(f"complete after {_spread(total)}")
+    return "; ".join(parts)
+
+
+def _latency(claims: Claims, observation: Observation) -> Judgement:
+    phase = text_of(claims.get("phase"))
+    goals = [
+        (label, goal) for label, key in (("p50", "p50_ms"), ("p95", "p95_ms")) if (goal := number_of(claims.get(key)))
+    ]
+    if not goals or not phase:
+        return nothing_claimed(_shown(observation))
+    claimed = joined([f"{label} ≤ {plain(goal)}" for label, goal in goals])
+    values = _times(observation, FIELDS.get(phase, "total_ms"))
+    if not values:
+        return inconclusive(
+            f"The answers do not show the time for {phase.replace('_', ' ')}: {_shown(observation)}.",
+            claimed=claimed,
+            unit="ms",
+        )
+    n = len(values)
+    words: dict[str, Any] = {"claimed": claimed, "observed": _spread(values).replace(" ms", ""), "unit": "ms"}
+    words |= {"samples": n, "rule": f"at least {ENOUGH} answers; contradicted: p95 {OVER['p95']} or p50 {OVER['p50']} "}
+    words["rule"] += "slower than the goal; verified: p95 none, p50 at most 4 slower"
+    what = f"{n} small request{'' if n == 1 else 's'} by our own hand took {_spread(values)}"
+    if n < ENOUGH:
+        few = "one request proves" if n == 1 else f"{n} requests prove"
+        return Judgement(INCONCLUSIVE, reason=f"{what}; {few} no percentile.{_stopped(observation)}", **words)
+    # Beyond 20 no series goes; were it longer, only the first 20 would count, for the chances are those of 20.
+    values = values[:ENOUGH]
+    over = {label: sum(value > goal for value in values) for label, goal in goals}
+    told = joined(
+        [f"{over[label]} of {ENOUGH} were slower than the {label} goal of {plain(goal)} ms" for label, goal in goals]
+    )
+    if any(over[label] >= OVER[label] for label, _ in goals):
+        return Judgement(CONTRADICTED, reason=f"{what}: {told}.", **words)
+    if any(over[label] > MAY_BE_OVER[label] for label, _ in goals):
+        return Judgement(INCONCLUSIVE, reason=f"{what}: {told}, which decides nothing.", **words)
+    if phase not in FIELDS and text_of(observation.get("kind")) in ("chat", "completion"):
+        reason = f"{what}: {told}; but they were cut at {MAX_TOKENS} tokens, and whole answers take longer."
+        return Judgement(INCONCLUSIVE, reason=reason, **words)
+    return Judgement(VERIFIED, reason=f"{what}: {told}. Short prompts, one after the other, network included.", **words)
+
+
+def _warmup(claims: Claims, observation: Observation) -> Judgement:
+    claimed = text_of(claims.get("steps"))
+    fresh = dict_of(observation.get("fresh"))
+    field = "first_content_ms" if _times(observation, "first_content_ms") else "total_ms"
+    values = _times(observation, field)
+    first, later = values[0] if values else 0.0, values[1:]
+    words: dict[str, Any] = {"claimed": claimed, "unit": "ms", "samples": len(values)}
+    words["rule"] = (
+        f"after a restart the first answer at most {SMALL_GAP_MS:.0f} ms or a quarter slower than the median of the "
+        f"later: verified; {LARGE_GAP_MS:.0f} ms and twice slower: contradicted"
+    )
+    if not later:
+        return inconclusive("A single answer cannot be compared with later ones.", claimed=claimed)
+    usual = statistics.median(later)
+    gap = first - usual
+    shown = f"first {plain(first)}, later {plain(round(usual, 1))} (median of {len(later)})"
+    if not claimed:
+        return nothing_claimed(shown, "ms")
+    words["observed"] = shown
+    age = number_of(fresh.get("age_s"))
+    if age is None:
+        return Judgement(
+            INCONCLUSIVE, reason=f"{shown} ms; the server does not say when it started, so this is no restart.", **words
+        )
+    if age > RESTARTED_S or counted(fresh.get("served")) > 0:
+        return Judgement(
+            INCONCLUSIVE,
+            reason=f"{shown} ms; the server started {age:.0f} s before and had answered others, so nothing was cold.",
+            **words,
+        )
+    if len(later) < LATER:
+        return Judgement(
+            INCONCLUSIVE, reason=f"{shown} ms; at least {LATER} later answers are needed to compare.", **words
+        )
+    since = f"{age:.0f} s after a restart that was seen on {text_of(fresh.get('where'))}"
+    seconds = number_of(claims.get("seconds")) or 0.0
+    if gap <= max(SMALL_GAP_MS, usual / 4):
+        return Judgement(VERIFIED, reason=f"{shown} ms, {since}: no cold first answer.", **words)
+    if age < seconds:
+        reason = f"{shown} ms, {since}: within the {plain(seconds)} s that warming up is claimed to take."
+        return Judgement(INCONCLUSIVE, reason=reason, **words)
+    if gap >= LARGE_GAP_MS and first >= 2 * usual:
+        return Judgement(CONTRADICTED, reason=f"{shown} ms, {since}: the first answer was still cold.", **words)
+    return Judgement(INCONCLUSIVE, reason=f"{shown} ms, {since}: neither a small nor a large gap.", **words)

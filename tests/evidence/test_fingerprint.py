@@ -1,0 +1,276 @@
+"""Is it the same model as at sign-off? The pure comparison, and the probe at servers that change."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checklists.evidence.probes import PROBES
+from checklists.evidence.probes.generation import fingerprint
+from checklists.evidence.probes.generation.fingerprint import (
+    PROMPTS,
+    compare,
+    digest_of,
+    entry_of_text,
+    entry_of_vector,
+)
+from tests.evidence.generating import MODELS, Generator, error, judge, look
+from tests.evidence.loopback import Request, routes
+
+PROBE, ITEM = "model.fingerprint", "identity.name-version"
+CLAIM = {"model_id": "tiny", "version": "1.0"}
+
+
+class Model:
+    """A made-up model: what it says depends on its weights; noise moves its log probabilities, and near ties."""
+
+    def __init__(
+        self, weights: int = 1, *, system: int = 0, noise: float = 0.0, moved: float = 0.0, wrong: int = 0
+    ) -> None:
+        self.weights, self.system, self.noise, self.moved, self.wrong = weights, system, noise, moved, wrong
+        self.chance = random.Random(5)
+        self.logprobs = True
+        self.asked = 0
+
+    def __call__(self, payload: dict[str, Any]) -> Any:
+        text = payload["messages"][-1]["content"]
+        if payload.get("logprobs") and not self.logprobs:
+            return 400
+        self.asked += 1
+        place = list(PROMPTS.values()).index(text)
+        source = random.Random(f"{99 if place < self.wrong else self.weights} {text}")
+        tokens = [f" {source.choice('abcdefgh')}{n}" for n in range(payload["max_tokens"])]
+        rows = [
+            {"token": t, "logprob": -source.random() - self.moved - self.noise * self.chance.random()} for t in tokens
+        ]
+        choice: dict[str, Any] = {"message": {"role": "assistant", "content": "".join(tokens)}}
+        if payload.get("logprobs"):
+            choice["logprobs"] = {"content": rows}
+        usage = {"prompt_tokens": len(text.split()) + self.system, "completion_tokens": len(tokens)}
+        return {"choices": [choice], "usage": usage}
+
+
+def take(model: Model, **facts: Any) -> dict[str, Any]:
+    observation, _ = look(PROBE, Generator(answer=model).handler(), facts=facts)
+    return observation
+
+
+def stored(observation: dict[str, Any], endpoint: str = "main") -> dict[str, Any]:
+    return {"prompts": observation["prompts"], "endpoint": endpoint, "taken_at": "2026-10-01T12:00:00Z"}
+
+
+def against(before: Model, now: Model) -> Any:
+    return judge(PROBE, ITEM, CLAIM, take(now, fingerprint=stored(take(before))))
+
+
+def test_the_same_model_is_verified() -> None:
+    judgement = against(Model(), Model())
+    assert judgement.verdict == "verified", judgement.reason
+    assert "since 2026-10-01" in judgement.reason
+    assert "100% of the answers agree" in judgement.reason
+
+
+def test_other_weights_are_contradicted_and_the_prompts_that_differ_are_named() -> None:
+    judgement = against(Model(1), Model(2))
+    assert judgement.verdict == "contradicted"
+    assert all(key in judgement.reason for key in PROMPTS)
+
+
+def test_another_system_prompt_is_contradicted_also_where_the_answers_are_the_same() -> None:
+    judgement = against(Model(), Model(system=31))
+    assert judgement.verdict == "contradicted"
+    assert "counts 31 tokens more" in judgement.reason
+    assert "counts 31 tokens fewer" in against(Model(system=31), Model()).reason
+
+
+def test_log_probabilities_that_moved_are_drift_and_far_ones_another_model() -> None:
+    drift = against(Model(), Model(moved=0.1))
+    assert (drift.verdict, drift.reason.startswith("Drift")) == ("inconclusive", True)
+    assert "0.100 nats" in drift.reason
+    assert against(Model(), Model(moved=0.7)).verdict == "contradicted"
+
+
+def test_some_answers_of_eight_that_differ_are_drift() -> None:
+    judgement = against(Model(), Model(wrong=2))
+    assert judgement.verdict == "inconclusive"
+    assert "different: sea, count" in judgement.reason
+    assert against(Model(), Model(wrong=6)).verdict == "contradicted"
+
+
+def test_a_servers_own_noise_is_allowed_for_and_no_more() -> None:
+    assert against(Model(noise=0.02), Model(noise=0.02)).verdict == "verified"
+    assert against(Model(), Model(moved=0.02)).verdict == "inconclusive"
+    assert fingerprint.allowed_gap(0.0) == fingerprint.LEAST_GAP
+    assert fingerprint.allowed_gap(9.0) == fingerprint.MOST_GAP
+
+
+def test_a_server_that_does_not_agree_with_itself_is_concluded_nothing_of() -> None:
+    class Wavering(Model):
+        def __call__(self, payload: dict[str, Any]) -> Any:
+            self.weights = self.asked
+            return super().__call__(payload)
+
+    judgement = against(Model(), Wavering())
+    assert judgement.verdict == "inconclusive"
+    assert "agrees with itself for" in judgement.reason
+
+
+def test_without_log_probabilities_the_words_alone_are_compared() -> None:
+    def mute(weights: int = 1) -> Model:
+        model = Model(weights)
+        model.logprobs = False
+        return model
+
+    assert against(mute(), mute()).verdict == "verified"
+    assert against(mute(), mute(2)).verdict == "contradicted"
+    # A server asked with them now, without them then: the words still compare.
+    assert against(mute(), Model()).verdict == "verified"
+
+
+def test_without_a_stored_fingerprint_there_is_none_to_compare_with() -> None:
+    judgement = judge(PROBE, ITEM, CLAIM, take(Model()))
+    assert judgement.verdict == "inconclusive"
+    assert "No fingerprint was stored" in judgement.reason
+    assert PROBES[PROBE].speaks_to(take(Model())) == (None,)
+    assert judge(PROBE, None, {}, take(Model())).verdict == "verified"
+
+
+def test_a_comparison_that_fails_does_not_fall_silent() -> None:
+    observation, _ = look(PROBE, Generator().handler(), may_generate=False)
+    assert PROBES[PROBE].speaks_to(observation) == (ITEM, None)
+    compared = take(Model(), fingerprint=stored(take(Model())))
+    assert PROBES[PROBE].speaks_to(compared) == (ITEM, None)
+
+
+@pytest.mark.parametrize(
+    "broken", [None, 5, "x", {}, {"prompts": []}, {"prompts": {"unknown": {}}}, {"prompts": {"sea": 1}, "set": "0"}]
+)
+def test_a_stored_fingerprint_of_another_shape_is_none(broken: Any) -> None:
+    assert judge(PROBE, ITEM, CLAIM, take(Model(), fingerprint=broken, fingerprints=[broken])).verdict == "inconclusive"
+
+
+def test_several_endpoints_of_one_release_must_answer_alike() -> None:
+    first = stored(take(Model()), "blue")
+    alike = judge(PROBE, ITEM, CLAIM, take(Model(), fingerprints=[first]))
+    assert alike.verdict == "inconclusive"
+    assert "other endpoints answer alike" in alike.reason
+    apart = judge(PROBE, ITEM, CLAIM, take(Model(2), fingerprints=[first]))
+    assert apart.verdict == "contradicted"
+    assert "The endpoint blue answers otherwise" in apart.reason
+    # Its own earlier fingerprint is no other endpoint's.
+    own = stored(take(Model()), "main")
+    assert judge(PROBE, ITEM, CLAIM, take(Model(2), fingerprints=[own])).verdict == "inconclusive"
+    both = take(Model(2), fingerprint=stored(take(Model(2))), fingerprints=[first])
+    assert judge(PROBE, ITEM, CLAIM, both).verdict == "contradicted"
+
+
+def test_every_prompt_is_asked_twice_briefly_at_temperature_zero_with_a_seed() -> None:
+    generator = Generator(answer=Model())
+    look(PROBE, generator.handler())
+    assert len(generator.bodies) == 2 * len(PROMPTS)
+    assert all(b["max_tokens"] <= 12 and b["temperature"] == 0 and b["seed"] == 7 for b in generator.bodies)
+
+
+def test_a_server_that_does_not_know_the_options_is_asked_without_them() -> None:
+    def chat(request: Request) -> None:
+        if {"seed", "logprobs"} & set(request.json()):
+            return error(request, 422)
+        return request.reply(200, Model()(request.json()))
+
+    observation, server = look(PROBE, routes({"/v1/models": MODELS, "POST /v1/chat/completions": chat}))
+    assert set(observation["prompts"]) == set(PROMPTS)
+    assert sum(request.method == "POST" for request in server.seen) == 2 * len(PROMPTS) + 2
+
+
+def test_vectors_are_compared_by_their_direction() -> None:
+    def embedder(weights: int, noise: float = 0.0, size: int = 128) -> Any:
+        chance = random.Random(3)
+
+        def embed(request: Request) -> None:
+            source = random.Random(f"{weights} {request.json()['input']}")
+            vector = [source.gauss(0, 1) + chance.gauss(0, noise) for _ in range(size)]
+            request.reply(200, {"data": [{"embedding": vector}]})
+
+        return routes({"/v1/models": MODELS, "POST /v1/embeddings": embed})
+
+    before, _ = look(PROBE, embedder(1), family="embedding")
+    for now, verdict in (
+        (embedder(1), "verified"),
+        (embedder(1, noise=0.01), "verified"),
+        (embedder(1, noise=0.1), "inconclusive"),
+        (embedder(2), "contradicted"),
+        (embedder(1, size=64), "contradicted"),
+    ):
+        observation, _ = look(PROBE, now, family="embedding", facts={"fingerprint": stored(before)})
+        assert judge(PROBE, ITEM, CLAIM, observation).verdict == verdict
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+def test_a_server_that_does_not_answer_is_inconclusive(status: int) -> None:
+    observation = take(Model(), fingerprint=stored(take(Model())))
+    assert observation["digest"]
+    observation, _ = look(PROBE, Generator(answer=lambda payload: status).handler())
+    assert judge(PROBE, ITEM, CLAIM, observation).verdict == "inconclusive"
+
+
+def test_a_picture_model_has_none() -> None:
+    observation, server = look(PROBE, Generator().handler(), family="diffusion")
+    assert observation["error"] == "not_tried"
+    assert not any(request.method == "POST" for request in server.seen)
+
+
+# Pure
+
+
+def entries(texts: dict[str, str]) -> dict[str, Any]:
+    return {key: entry_of_text(text, [(word, -1.0) for word in text.split()], 10) for key, text in texts.items()}
+
+
+def test_the_digest_is_that_of_all_answers_in_any_order() -> None:
+    one = entries({"a": "x y", "b": "z"})
+    assert digest_of(one) == digest_of(dict(reversed(one.items())))
+    assert digest_of(one) != digest_of(entries({"a": "x y", "b": "zz"}))
+
+
+def test_the_similarity_is_the_share_of_the_common_beginning() -> None:
+    found = compare(entries({"a": "one two three four"}), entries({"a": "one two four three"}))
+    assert found is not None
+    assert found.similar == {"a": 0.5}
+    assert found.differ == ["a"]
+
+
+def test_a_shift_of_prompt_tokens_needs_three_prompts_and_the_same_number() -> None:
+    one = entries({"a": "x", "b": "y", "c": "z"})
+    other = {key: {**entry, "prompt_tokens": 15} for key, entry in one.items()}
+    found = compare(one, other)
+    assert found is not None
+    assert found.shift == 5
+    other["c"]["prompt_tokens"] = 16
+    assert (uneven := compare(one, other)) is not None
+    assert uneven.shift is None
+
+
+wild = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["text", "tokens", "logprobs"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+FIELDS = ["text", "digest", "tokens", "logprobs", "prompt_tokens", "vector", "dimensions"]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), wild), st.dictionaries(st.sampled_from(FIELDS), wild))
+def test_no_stored_entry_makes_the_comparison_raise(one: dict[str, Any], other: dict[str, Any]) -> None:
+    found = compare({"sea": one}, {"sea": other})
+    assert found is None or 0.0 <= found.mean <= 1.0
+
+
+def test_a_vector_keeps_its_length_and_no_nonsense() -> None:
+    entry = entry_of_vector([1.0, float("nan"), "x", 2])
+    assert (entry["vector"], entry["dimensions"]) == ([1.0, 2.0], 4)

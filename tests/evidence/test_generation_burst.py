@@ -1,0 +1,228 @@
+"""A capped burst, and one slow request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from checklists.evidence.probes.generation import burst, slow
+from tests.evidence.generating import MODELS, Generator, completion, error, judge, look
+from tests.evidence.loopback import Request, routes
+
+BURST, SLOW = "generation.burst", "generation.slow"
+BACKPRESSURE, LOAD, QUEUE = "reliability.backpressure", "reliability.load-test", "autoscaling.batch-queue"
+REJECT = {"max_concurrency": 4, "on_overload": "reject"}
+QUEUED = {"max_concurrency": 4, "on_overload": "queue"}
+LOADED = {"date": "2026-10-01", "report_url": "https://reports.example/load"}
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(burst, "SECONDS", 2.0)
+    monkeypatch.setattr(burst, "LOOK_AFTER_S", 0.1)
+
+
+class Full:
+    """A server with so many places: what comes beyond them is refused, made to wait, failed, or never answered."""
+
+    def __init__(self, places: int, policy: str, *, status: int = 429, seconds: float = 0.1) -> None:
+        self.places, self.policy, self.status, self.seconds = places, policy, status, seconds
+        self.gate = threading.BoundedSemaphore(places)
+        self.busy = self.most = self.posts = 0
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+
+    def table(self) -> dict[str, Any]:
+        return {"/v1/models": MODELS, "POST /v1/chat/completions": self.chat, "/metrics": self.metrics}
+
+    def metrics(self, request: Request) -> None:
+        waiting = max(0, self.busy - self.places)
+        request.reply(200, f"# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting {waiting}\n")
+
+    def chat(self, request: Request) -> None:
+        with self.lock:
+            self.busy += 1
+            self.posts += 1
+            self.most = max(self.most, self.busy)
+        try:
+            self.answer(request)
+        finally:
+            with self.lock:
+                self.busy -= 1
+
+    def answer(self, request: Request) -> None:
+        if not self.gate.acquire(blocking=self.policy == "wait"):
+            if self.policy == "refuse":
+                headers = {"Retry-After": "1"} if self.status in (429, 503) else {}
+                return request.reply(self.status, {"error": {"message": "busy"}}, headers)
+            if self.policy == "break":
+                return request.raw.connection.close()
+            self.over.wait(20)
+            return None
+        try:
+            time.sleep(self.seconds)
+            return request.reply(200, completion())
+        finally:
+            self.gate.release()
+
+
+def seen(server: Full, **target: Any) -> dict[str, Any]:
+    observation, _ = look(BURST, routes(server.table()), may_burst=True, **target)
+    server.over.set()
+    return observation
+
+
+def test_a_burst_stays_within_what_it_declares() -> None:
+    server = Full(64, "wait", seconds=0.05)
+    observation = seen(server)
+    assert server.most <= 20 == burst.AT_ONCE
+    assert observation["sent"] <= burst.MOST == 60
+    assert server.posts == observation["sent"] + 2
+    assert observation["seconds"] <= 2.5
+
+
+def test_clean_refusals_beyond_the_claimed_number_are_verified() -> None:
+    observation = seen(Full(4, "refuse", status=429))
+    judgement = judge(BURST, BACKPRESSURE, REJECT, observation)
+    assert judgement.verdict == "verified", judgement.reason
+    assert "with Retry-After" in judgement.observed
+    assert judge(BURST, LOAD, LOADED, observation).verdict == "verified"
+    assert judge(BURST, QUEUE, {"max_queue": 2, "on_overflow": "reject"}, observation).verdict == "verified"
+    # What is claimed to be served at once was not full, and a 429 may be the limit of a key.
+    within = judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 64}, observation)
+    assert within.verdict == "inconclusive"
+    assert "limit of our own key" in within.reason
+
+
+def test_refusing_with_503_what_is_claimed_to_be_served_is_contradicted() -> None:
+    observation = seen(Full(4, "refuse", status=503))
+    assert judge(BURST, BACKPRESSURE, REJECT, observation).verdict == "verified"
+    assert judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 64}, observation).verdict == "contradicted"
+    assert (
+        judge(BURST, BACKPRESSURE, {"max_concurrency": 4, "on_overload": "none"}, observation).verdict == "contradicted"
+    )
+    assert judge(BURST, QUEUE, {"max_queue": 64, "on_overflow": "wait"}, observation).verdict == "contradicted"
+
+
+def test_waiting_and_an_answer_in_the_end_verify_a_queue() -> None:
+    observation = seen(Full(4, "wait", seconds=0.1))
+    judgement = judge(BURST, BACKPRESSURE, QUEUED, observation)
+    assert judgement.verdict == "verified", judgement.reason
+    assert judge(BURST, BACKPRESSURE, REJECT, observation).verdict == "inconclusive"
+    assert judge(BURST, QUEUE, {"max_queue": 32, "on_overflow": "wait"}, observation).verdict == "verified"
+    too_long = judge(BURST, QUEUE, {"max_queue": 3, "on_overflow": "wait"}, observation)
+    assert too_long.verdict == "contradicted"
+    assert "waited when the queue was read" in too_long.reason
+
+
+@pytest.mark.parametrize(("policy", "status"), [("refuse", 500), ("refuse", 502), ("break", 0), ("hang", 0)])
+def test_errors_breaks_and_hanging_are_contradicted(policy: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(burst, "SECONDS", 5.0)
+    server = Full(4, policy, status=status, seconds=0.005)
+    observation = seen(server)
+    for item, claims in ((BACKPRESSURE, REJECT), (LOAD, LOADED), (QUEUE, {"max_queue": 2, "on_overflow": "reject"})):
+        assert judge(BURST, item, claims, observation).verdict == "contradicted", item
+
+
+def test_slow_work_that_cannot_be_through_in_time_is_no_hanging() -> None:
+    observation = seen(Full(1, "wait", seconds=0.5))
+    assert observation["unanswered"] > 0
+    assert judge(BURST, BACKPRESSURE, REJECT, observation).verdict == "inconclusive"
+    assert judge(BURST, LOAD, LOADED, observation).verdict == "inconclusive"
+
+
+def test_a_server_that_stays_down_after_the_burst_is_contradicted() -> None:
+    calls = iter(range(1000))
+
+    def chat(request: Request) -> None:
+        return request.reply(200, completion()) if next(calls) < 40 else error(request, 500)
+
+    observation, _ = look(BURST, routes({"/v1/models": MODELS, "POST /v1/chat/completions": chat}), may_burst=True)
+    assert observation["after_ok"] is False
+    assert "afterwards the endpoint did not answer" in judge(BURST, LOAD, LOADED, observation).reason
+
+
+def test_no_burst_without_the_owners_switch_and_never_by_the_schedule() -> None:
+    for target in (
+        {"may_burst": False},
+        {"may_burst": True, "scheduled": True},
+        {"may_burst": True, "may_generate": False},
+    ):
+        observation, server = look(BURST, Generator().handler(), **target)
+        assert server.seen == []
+        assert judge(BURST, LOAD, LOADED, observation).verdict == "inconclusive"
+
+
+def test_without_claims_a_burst_is_told() -> None:
+    observation = seen(Full(8, "refuse"))
+    for item in (BACKPRESSURE, LOAD, QUEUE):
+        assert judge(BURST, item, {}, observation).verdict == "inconclusive"
+
+
+# One slow request
+
+ITEM = "reliability.timeouts"
+
+
+def slowly(chat: Any, seconds: float = 1.0, **claims: Any) -> Any:
+    claimed = {"server_seconds": seconds, **claims}
+    table = {"/v1/models": MODELS, "POST /v1/chat/completions": chat}
+    observation, server = look(SLOW, routes(table), claims={ITEM: claimed})
+    return judge(SLOW, ITEM, claimed, observation), server
+
+
+def ends(after: float, how: Any) -> Any:
+    def chat(request: Request) -> None:
+        time.sleep(after)
+        how(request)
+
+    return chat
+
+
+@pytest.fixture
+def margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow, "MARGIN_S", 0.6)
+
+
+@pytest.mark.usefixtures("margin")
+@pytest.mark.parametrize(
+    ("after", "how", "verdict"),
+    [
+        (1.0, lambda request: error(request, 504), "verified"),
+        (1.1, lambda request: error(request, 408), "verified"),
+        (1.0, lambda request: request.raw.connection.close(), "verified"),
+        (0.3, lambda request: error(request, 504), "contradicted"),
+        (2.5, lambda request: request.reply(200, completion()), "contradicted"),
+        (0.1, lambda request: request.reply(200, completion()), "inconclusive"),
+        (0.9, lambda request: error(request, 500), "inconclusive"),
+        (0.0, lambda request: error(request, 401), "inconclusive"),
+        (0.0, lambda request: request.raw.connection.close(), "inconclusive"),
+    ],
+)
+def test_a_slow_request_must_end_at_the_claimed_time(after: float, how: Any, verdict: str) -> None:
+    judgement, _ = slowly(ends(after, how))
+    assert judgement.verdict == verdict, judgement.reason
+
+
+@pytest.mark.usefixtures("margin")
+def test_the_shortest_of_gateway_and_server_counts_and_long_ones_are_not_waited_for() -> None:
+    judgement, server = slowly(ends(1.0, lambda request: error(request, 504)), seconds=500, gateway_seconds=1)
+    assert (judgement.verdict, judgement.claimed) == ("verified", "1")
+    assert server.seen[-1].json()["ignore_eos"] is True
+    judgement, server = slowly(ends(0, lambda request: None), seconds=120)
+    assert "longer than a probe waits" in judgement.reason
+    assert server.seen == []
+
+
+def test_a_changed_or_missing_claim_and_other_families_are_inconclusive() -> None:
+    observation = {"limit_s": 5.0, "status": 504, "kind": "", "seconds": 5.0}
+    assert judge(SLOW, ITEM, {"server_seconds": 5}, observation).verdict == "verified"
+    assert "claim changed" in judge(SLOW, ITEM, {"server_seconds": 6}, observation).reason
+    assert judge(SLOW, ITEM, {}, observation).verdict == "inconclusive"
+    observation, server = look(SLOW, Generator().handler(), family="embedding", claims={ITEM: {"server_seconds": 2}})
+    assert "harm" in judge(SLOW, ITEM, {"server_seconds": 2}, observation).reason
+    observation, server = look(SLOW, Generator().handler())
+    assert server.seen == []

@@ -1,0 +1,173 @@
+"""Do the server's counters move by our own requests?"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from checklists.evidence import metrics
+from checklists.evidence.probes.generation import counters
+from tests.evidence.generating import Generator, error, judge, look
+from tests.evidence.loopback import Request, routes, serving
+
+PROBE, THROUGHPUT, ERRORS = "generation.counters", "observability.throughput", "observability.errors"
+TOKENS = {"metric_name": "vllm:generation_tokens_total"}
+CLASSES = {"classes": ["bad_request", "overload"]}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "PAUSES", (0.0, 0.05))
+
+
+def seen(generator: Generator, **target: Any) -> dict[str, Any]:
+    return look(PROBE, generator.handler(), **target)[0]
+
+
+def test_counters_that_move_by_our_good_and_by_our_bad_request_are_verified() -> None:
+    generator = Generator()
+    observation = seen(generator)
+    throughput = judge(PROBE, THROUGHPUT, TOKENS, observation)
+    assert (throughput.verdict, throughput.observed) == ("verified", "+3")
+    errors = judge(PROBE, ERRORS, CLASSES, observation)
+    assert (errors.verdict, errors.observed) == ("verified", "status=4xx")
+    assert "Not tried: overload" in errors.reason
+    assert len(generator.bodies) == 1
+    assert generator.refused == 1
+
+
+def test_a_counter_that_stands_still_while_another_moves_is_contradicted() -> None:
+    observation = seen(Generator())
+    observation["names"].append("my_tokens_total")
+    judgement = judge(PROBE, THROUGHPUT, {"metric_name": "my_tokens_total"}, observation)
+    assert judgement.verdict == "contradicted"
+    assert "vllm:generation_tokens_total +3 moved" in judgement.reason
+
+
+def test_a_counter_that_stands_still_on_the_servers_own_page_is_contradicted() -> None:
+    assert (
+        judge(PROBE, THROUGHPUT, TOKENS, seen(Generator(counts=False, started=time.time()))).verdict == "contradicted"
+    )
+
+
+def test_a_page_elsewhere_on_which_nothing_moves_may_be_that_of_another_process() -> None:
+    with serving(Generator().handler()) as other:
+        observation = seen(Generator(), metrics_url=f"{other.url}/metrics")
+    for item, claims in ((THROUGHPUT, TOKENS), (ERRORS, CLASSES)):
+        judgement = judge(PROBE, item, claims, observation)
+        assert judgement.verdict == "inconclusive"
+        assert "another process" in judgement.reason
+
+
+def test_two_replicas_behind_one_address_are_noticed() -> None:
+    generator = Generator(counts=False, counts_errors=False)
+    looks = iter(range(100))
+
+    def page(request: Request) -> None:
+        generator.started = float(next(looks) % 2)
+        generator.metrics(request)
+
+    observation, _ = look(PROBE, routes({**generator.table(), "/metrics": page}))
+    assert observation["steady"] is False
+    assert judge(PROBE, THROUGHPUT, TOKENS, observation).verdict == "inconclusive"
+
+
+def test_a_bad_request_that_no_error_counter_shows_is_contradicted() -> None:
+    judgement = judge(PROBE, ERRORS, CLASSES, seen(Generator(counts_errors=False)))
+    assert judgement.verdict == "contradicted"
+    assert "although the good request before it was counted" in judgement.reason
+
+
+def test_errors_that_are_counted_without_their_kind_are_not_told_apart() -> None:
+    generator = Generator()
+
+    def page(request: Request) -> None:
+        text = f"# TYPE errors_total counter\nerrors_total {generator.refused}\n"
+        request.reply(
+            200,
+            text + f"# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total {generator.tokens}\n",
+        )
+
+    observation, _ = look(PROBE, routes({**generator.table(), "/metrics": page}))
+    judgement = judge(PROBE, ERRORS, CLASSES, observation)
+    assert judgement.verdict == "inconclusive"
+    assert "says nothing of the kind" in judgement.reason
+
+
+@pytest.mark.parametrize("status", [200, 401, 429, 500])
+def test_a_bad_request_that_is_not_refused_shows_nothing(status: int) -> None:
+    observation = seen(Generator()) | {"bad_status": status}
+    assert judge(PROBE, ERRORS, CLASSES, observation).verdict == "inconclusive"
+
+
+def test_kinds_that_need_a_server_in_trouble_stay_open() -> None:
+    judgement = judge(PROBE, ERRORS, {"classes": ["out_of_memory"]}, seen(Generator()))
+    assert "none can be caused from outside" in judgement.reason
+
+
+def test_without_claims_or_a_page_or_the_named_counter_it_is_inconclusive() -> None:
+    observation = seen(Generator())
+    assert judge(PROBE, THROUGHPUT, {}, observation).verdict == "inconclusive"
+    assert judge(PROBE, ERRORS, {}, observation).verdict == "inconclusive"
+    assert "no counter named" in judge(PROBE, THROUGHPUT, {"metric_name": "other_total"}, observation).reason
+    table = {**Generator().table(), "/metrics": None}
+    observation, server = look(PROBE, routes(table))
+    assert judge(PROBE, THROUGHPUT, TOKENS, observation).verdict == "inconclusive"
+    assert not any(line.startswith("POST") for line in server.asked())
+
+
+def test_a_failing_good_request_leaves_both_open() -> None:
+    observation = seen(Generator(answer=lambda payload: 503))
+    assert judge(PROBE, THROUGHPUT, TOKENS, observation).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ('te_request_failure{err="validation"}', "err=validation"),
+        ('tgi_request_failure{err="validation"}', "err=validation"),
+        (
+            'litellm_proxy_failed_requests_metric_total{exception_class="BadRequestError"}',
+            "exception_class=BadRequestError",
+        ),
+        ('http_requests_total{code="422",method="POST"}', "code=422"),
+        ('vllm:request_success_total{finished_reason="error"}', "finished_reason=error"),
+    ],
+)
+def test_error_series_of_known_stacks_are_recognised(labels: str, kind: str) -> None:
+    name = labels.partition("{")[0]
+    before = metrics.parse(f"# TYPE x counter\n{labels} 4\n")
+    rows = counters.rises(before, metrics.parse(f"# TYPE x counter\n{labels} 5\n"))
+    assert [row["name"] for row in rows if counters._error_like(row)] == [name]
+    assert counters._kind_of(rows[0]) == kind
+
+
+def test_successes_are_no_errors() -> None:
+    for text in ('http_requests_total{status="2xx"}', 'vllm:request_success_total{finished_reason="stop"}'):
+        before, after = (metrics.parse(f"# TYPE x counter\n{text} {n}\n") for n in (1, 2))
+        assert not any(counters._error_like(row) for row in counters.rises(before, after))
+
+
+def test_an_embedding_servers_failures_are_told_apart() -> None:
+    counts = {"success": 1, "failure": 0}
+
+    def embed(request: Request) -> None:
+        if isinstance(request.json()["inputs"], str):
+            counts["success"] += 1
+            return request.reply(200, [[0.1, 0.2]])
+        counts["failure"] += 1
+        return error(request, 422)
+
+    def page(request: Request) -> None:
+        request.reply(
+            200,
+            f'# TYPE te_request_success counter\nte_request_success{{method="single"}} {counts["success"]}\n'
+            f'# TYPE te_request_failure counter\nte_request_failure{{err="validation"}} {counts["failure"]}\n',
+        )
+
+    table = {"POST /embed": embed, "/metrics": page}
+    observation, _ = look(PROBE, routes(table), stack="tei", family="embedding")
+    assert judge(PROBE, ERRORS, {"classes": ["input_shape"]}, observation).verdict == "verified"
+    assert judge(PROBE, THROUGHPUT, {"metric_name": "te_request_success"}, observation).verdict == "verified"

@@ -1,0 +1,162 @@
+"""Which inputs and outputs are accepted, one tiny request each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.evidence.generating import MODELS, Generator, completion, error, judge, look
+from tests.evidence.loopback import Request, routes
+
+PROBE, ITEM = "generation.modalities", "identity.modalities"
+
+
+def claim(inputs: list[str], outputs: list[str]) -> dict[str, Any]:
+    return {"inputs": inputs, "outputs": outputs}
+
+
+def parts_of(payload: dict[str, Any]) -> set[str]:
+    content = payload["messages"][0]["content"]
+    return {part["type"] for part in content} if isinstance(content, list) else {"plain"}
+
+
+def tried(claims: dict[str, Any], answer: Any = None, **target: Any) -> tuple[Any, Generator]:
+    generator = Generator(answer=answer)
+    options = {"family": "multimodal", "claims": {ITEM: claims}, **target}
+    observation, _ = look(PROBE, generator.handler(), **options)
+    return judge(PROBE, ITEM, claims, observation), generator
+
+
+def test_text_in_and_out_is_verified_by_one_request() -> None:
+    judgement, generator = tried(claim(["text"], ["text"]), family="llm")
+    assert (judgement.verdict, judgement.observed) == ("verified", "text in, text out")
+    assert len(generator.bodies) == 1
+
+
+def test_a_picture_that_adds_to_the_prompt_is_accepted() -> None:
+    def answer(payload: dict[str, Any]) -> Any:
+        return completion(usage={"prompt_tokens": 80 if "image_url" in parts_of(payload) else 12})
+
+    judgement, generator = tried(claim(["text", "image"], ["text"]), answer)
+    assert judgement.verdict == "verified"
+    assert [parts_of(body) for body in generator.bodies] == [{"plain"}, {"text"}, {"text", "image_url"}]
+
+
+def test_a_picture_that_is_thrown_away_is_not_accepted() -> None:
+    judgement, _ = tried(claim(["text", "image"], ["text"]), lambda payload: completion())
+    assert judgement.verdict == "inconclusive"
+    assert "thrown away" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    "said", ["tiny is not a multimodal model", "At most 0 image(s) may be provided", "image input is not supported"]
+)
+def test_a_picture_refused_in_words_contradicts_a_claimed_picture(said: str) -> None:
+    class Textual(Generator):
+        def chat(self, request: Request) -> None:
+            if "image_url" in parts_of(request.json()):
+                return error(request, 400, said)
+            return super().chat(request)
+
+    claims = claim(["text", "image"], ["text"])
+    observation, _ = look(PROBE, Textual().handler(), family="multimodal", claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == "contradicted"
+    assert said in judgement.reason
+    # The text alone stays right.
+    assert judge(PROBE, ITEM, claim(["text"], ["text"]), observation).verdict == "verified"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(400, "bad things"), (500, "not supported"), (401, "not supported"), (429, "slow")]
+)
+def test_a_picture_refused_for_an_unknown_reason_stays_open(status: int, said: str) -> None:
+    class Grumpy(Generator):
+        def chat(self, request: Request) -> None:
+            if "image_url" in parts_of(request.json()):
+                return error(request, status, said)
+            return super().chat(request)
+
+    claims = claim(["text", "image"], ["text"])
+    observation, _ = look(PROBE, Grumpy().handler(), family="multimodal", claims={ITEM: claims})
+    assert judge(PROBE, ITEM, claims, observation).verdict == "inconclusive"
+
+
+def test_content_in_parts_that_is_refused_anyhow_says_nothing_of_pictures() -> None:
+    class Plain(Generator):
+        def chat(self, request: Request) -> None:
+            if "plain" not in parts_of(request.json()):
+                return error(request, 422, "Input should be a valid string")
+            return super().chat(request)
+
+    claims = claim(["text", "image"], ["text"])
+    observation, _ = look(PROBE, Plain().handler(), family="multimodal", claims={ITEM: claims})
+    assert judge(PROBE, ITEM, claims, observation).verdict == "inconclusive"
+
+
+ROUTES: dict[str, Any] = {
+    "POST /v1/embeddings": {"data": [{"embedding": [0.1]}]},
+    "POST /rerank": {"results": [{"index": 0, "relevance_score": 0.9}]},
+    "POST /v1/images/generations": {"data": [{"url": "http://x/y.png"}]},
+    "POST /v1/audio/transcriptions": {"text": ""},
+    "POST /v1/audio/speech": lambda request: request.reply(200, b"RIFF", {"Content-Type": "audio/wav"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "inputs", "outputs"),
+    [
+        ("embedding", ["text"], ["embedding"]),
+        ("embedding", ["text"], ["embedding", "score"]),
+        ("diffusion", ["text"], ["image"]),
+        ("audio", ["audio"], ["text"]),
+        ("audio", ["text", "audio"], ["audio", "text"]),
+    ],
+)
+def test_each_kind_of_output_has_its_route(family: str, inputs: list[str], outputs: list[str]) -> None:
+    claims = claim(inputs, outputs)
+    observation, _ = look(PROBE, routes({"/v1/models": MODELS, **ROUTES}), family=family, claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == "verified", judgement.reason
+
+
+def test_a_route_that_does_not_exist_may_be_called_otherwise() -> None:
+    claims = claim(["text"], ["embedding"])
+    observation, _ = look(PROBE, routes({"/v1/models": MODELS}), family="embedding", claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == "inconclusive"
+    assert "there is no /v1/embeddings (404)" in judgement.reason
+
+
+def test_an_output_refused_in_words_is_contradicted() -> None:
+    table = {"POST /v1/embeddings": lambda request: error(request, 400, "The model does not support Embeddings API")}
+    claims = claim(["text"], ["embedding"])
+    observation, _ = look(PROBE, routes({"/v1/models": MODELS, **table}), family="embedding", claims={ITEM: claims})
+    assert judge(PROBE, ITEM, claims, observation).verdict == "contradicted"
+
+
+def test_what_was_not_tried_stays_open_also_when_the_claim_is_changed_later() -> None:
+    judgement, generator = tried(claim(["text", "video"], ["text", "structured"]))
+    assert "video in: not tried" in judgement.reason
+    assert "structured out: not tried" in judgement.reason
+    assert len(generator.bodies) == 1
+    observation, _ = look(PROBE, Generator().handler(), claims={ITEM: claim(["text"], ["text"])})
+    assert judge(PROBE, ITEM, claim(["text"], ["audio"]), observation).verdict == "inconclusive"
+
+
+def test_tensors_may_stand_for_anything() -> None:
+    model = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2]}],
+        "outputs": [{"name": "y", "datatype": "FP32"}],
+    }
+    table = {"/v2/models/m": model, "POST /v2/models/m/infer": {"outputs": [{"name": "y"}]}}
+    observation, _ = look(PROBE, routes(table), stack="kserve", model_hint="m", family="vision")
+    assert judge(PROBE, ITEM, claim(["image"], ["structured"]), observation).verdict == "inconclusive"
+
+
+def test_nothing_claimed_is_told_and_a_dead_server_is_inconclusive() -> None:
+    observation, _ = look(PROBE, Generator().handler(), family="llm")
+    assert "text in, text out" in judge(PROBE, ITEM, {}, observation).reason
+    observation, _ = look(PROBE, lambda request: request.raw.connection.close(), model_hint="m")
+    assert judge(PROBE, ITEM, claim(["text"], ["text"]), observation).verdict == "inconclusive"
