@@ -112,9 +112,14 @@ class Cluster:
         if query.startswith("count by (model_name"):
             rows = [{"namespace": "llm", "pod": "chat-v2-7d9f8b6c5d-x2x4z", "instance": "10.0.0.1:8000"}]
         elif "preflight" in query and self.weight:
-            rows = [{"preflight": "flagger"}, {"preflight": "weight"}]
+            rows = [{"preflight": "flagger"}]
         elif self.split and query.startswith("count by (") and self.split in query:
             rows = [{split.service: "chat.llm" for split in SPLITS if split.name == self.split}]
+        elif "query_range" in request.path and "flagger" in query:
+            end = float(asked["end"][0])
+            values = [[end - 60 * (9 - at), weight] for at, weight in enumerate(["50", "0", "5", "20", "2", "0"])]
+            row = {"metric": {}, "values": values}
+            return request.reply(200, {"status": "success", "data": {"resultType": "matrix", "result": [row]}})
         elif "query_range" in request.path and self.split in query:
             label = next(split.version for split in SPLITS if split.name == self.split)
             end = float(asked["end"][0])

@@ -37,7 +37,7 @@ def read(*queries: str, recorded: dict[str, str] | None = None) -> list[dict[str
     """The thresholds of alerts, and of rules that record, as they are kept."""
     rules = [rule(query) for query in queries]
     rules += [rule(query, name, "recording") for name, query in (recorded or {}).items()]
-    return [threshold.to_json() for threshold, _ in thresholds(rules, NAMES)]
+    return [watch.threshold.to_json() for watch in thresholds(rules, NAMES)]
 
 
 def short(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -56,6 +56,8 @@ def short(row: dict[str, Any]) -> tuple[Any, ...]:
         ("-1 > a", [("<", -1.0)]),
         ("a > (14.4 * (1 - 0.999))", [(">", 0.0144)]),
         ('max(a{b="x > 1"} > (6 * 0.001)) without (w) and max(c > 0.006)', [(">", 0.006), (">", 0.006)]),
+        ("a > 1 unless b > 2", [(">", 1.0)]),
+        ("absent(a > 1) or count by (x) (b > 2) > 3", [(">", 3.0)]),
         ("a > b", []),
         ("a == 1", []),
         ("a > 1 > 2", []),
@@ -114,6 +116,7 @@ FIRST_P95 = Goal("first_token_seconds", 0.8, 0.95)
         ("mean end-to-end latency under 2,5 s", "", [Goal("end_to_end_seconds", 2.5, MEAN)]),
         ("99th percentile of the latency", "2 minutes", [Goal("end_to_end_seconds", 120.0, 0.99)]),
         ("throughput", "at least 1,000 tokens/s", [Goal("tokens_per_second", 1000.0)]),
+        ("99 % of images within 6 s", "", [Goal("end_to_end_seconds", 6.0, 0.99, True)]),
         ("600 tokens per minute", "", [Goal("tokens_per_second", 10.0)]),
     ],
 )  # fmt: skip
@@ -141,6 +144,10 @@ def test_a_promise_is_understood(text: str, target: str, goals: list[Goal]) -> N
         ("availability", "0.1 %"),
         ("error rate", "99 %"),
         ("p95 first token under 1,000 ms or 1.2.3 s", ""),
+        ("prefill within 1 s", "99 % of requests"),
+        ("wait under 2 s", "99 % of requests"),
+        ("timeout errors above 1 %", ""),
+        ("success of tool calls", "99 %"),
     ],
 )
 def test_what_could_mean_several_things_is_not_guessed(text: str, target: str) -> None:
@@ -196,6 +203,11 @@ def test_the_threshold_of_a_rule_is_read(query: str, expected: tuple[Any, ...]) 
         'sum(rate(http_requests_total{handler="/x"}[5m])) / sum(rate(http_requests_total[5m])) > 0.1',
         "rate(other_requests_duration_seconds_sum[5m]) / rate(other_requests_duration_seconds_count[5m]) > 1",
         f"histogram_quantile(scalar(q), rate({FIRST}_bucket[5m])) > 0.8",
+        f"{P95} - {P95} > 0.8",  # how much slower than before
+        f"count({P95}) > 3",
+        f"absent({P95} > bool 1) > 0.5",
+        'sum(rate(http_requests_total{status="504"}[5m])) / sum(rate(http_requests_total[5m])) > 0.1',
+        'sum(rate(http_errors_total{code="timeout"}[5m])) / sum(rate(http_requests_total[5m])) > 0.1',
     ],
 )
 def test_a_rule_that_is_not_understood_for_sure_is_left_out(query: str) -> None:
@@ -215,7 +227,7 @@ def test_of_recorded_series_with_one_name_the_labels_choose() -> None:
         rule('max(slo:sli_error:ratio_rate5m{sloth_id="chat"} > (14.4 * 0.001)) without (sloth_window)'),
     ]
     (found,) = thresholds(sloth, NAMES)
-    assert (found[0].kind, found[0].factors) == ("error_ratio", (14.4, 0.001))
+    assert (found.threshold.kind, found.threshold.factors) == ("error_ratio", (14.4, 0.001))
     assert thresholds([*sloth[:2], rule("slo:sli_error:ratio_rate5m > 0.1")], NAMES) == []
 
 
@@ -273,6 +285,7 @@ def judged(key: str, claims: dict[str, Any], seen: dict[str, Any]) -> Judgement:
         (SLO, {"thresholds": read(f"{P95} > 2"), **AM}, C, "but claimed is p95 time to the first token 0.8 s"),
         (SLO, {"thresholds": read(f"{P95} > 0.5")}, I, "which is less than"),
         (SLO, {"thresholds": read(f"{ERRORS} > 0.5")}, I, "o rule of this endpoint watches"),
+        (SLO, {"thresholds": [{**row, "shared": True} for row in read(f"{P95} > 2")]}, I, "others in one sum"),
         (SLO, {"thresholds": []}, I, "o rule of this endpoint watches"),
         (SLO, {"thresholds": read(f"{P95} > 0.8"), "alertmanager": {"none": True}}, I, "nobody is told"),
         ({**SLO, "objective": "answers within the goal"}, {"thresholds": []}, I, "cannot be held against a rule"),
@@ -380,6 +393,7 @@ class Monitoring:
 
     def __init__(self, managers: list[str] | None = None, query: str = f"{P95} > 0.8") -> None:
         self.managers, self.query = managers, query
+        self.together = 5  # series that the alert's selector has, of which five are the endpoint's
         self.known = True  # whether the alert's series are the endpoint's
 
     def __call__(self, request: Request) -> None:
@@ -402,8 +416,9 @@ class Monitoring:
             return request.reply(200, held)
         if path.endswith("/query"):
             asked = self.known or "preflight" not in request.path
-            row = {"metric": {"preflight": "0"}, "value": [1.0, "5"]}
-            return request.reply(200, success({"resultType": "vector", "result": [row] if asked else []}))
+            rows = [{"metric": {"preflight": "0"}, "value": [1.0, "5"]}]
+            rows.append({"metric": {"preflight": "0 of all"}, "value": [1.0, str(self.together)]})
+            return request.reply(200, success({"resultType": "vector", "result": rows if asked else []}))
         return request.reply(200, "Roll back like this.")
 
 
@@ -429,6 +444,15 @@ def test_a_rule_of_other_series_is_not_this_endpoints() -> None:
     with serving(monitoring) as server:
         seen, _ = at(server, "prometheus.objectives")
     assert seen["thresholds"] == []
+
+
+def test_a_rule_that_sums_up_several_endpoints_says_little_of_one() -> None:
+    for query, shared in ((f"{P95} > 0.8", True), (f"{P95.replace('(le)', '(le, job)')} > 0.8", False)):
+        monitoring = Monitoring([], query)
+        monitoring.together = 9
+        with serving(monitoring) as server:
+            seen, _ = at(server, "prometheus.objectives")
+        assert [row["shared"] for row in seen["thresholds"]] == [shared]
 
 
 def test_an_alertmanager_where_probes_may_not_go_is_not_asked() -> None:

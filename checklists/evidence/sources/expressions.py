@@ -5,6 +5,7 @@ Written from the query language's documentation of Prometheus 2.42 to 3.5. Whate
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ _TOKEN = re.compile(
 )
 _LISTS = {"by", "without", "on", "ignoring", "group_left", "group_right"}  # a list of labels follows
 _SETS = {"and", "or", "unless", ","}
+_TURNED = {"absent", "absent_over_time", "count", "changes", "resets", "count_over_time"}  # true for other reasons
 _ORDER = {">": ">", ">=": ">", "<": "<", "<=": "<"}
 _FLIPPED = {">": "<", "<": ">"}
 
@@ -53,7 +55,15 @@ class Group:
     items: tuple[Item, ...]
 
 
-Item = str | float | Selector | Group  # a text is a sign, or the name of a function
+@dataclass(frozen=True)
+class Grouping:
+    """The labels by which (or without which) something is summed up."""
+
+    labels: tuple[str, ...]
+    without: bool
+
+
+Item = str | float | Selector | Group | Grouping  # a text is a sign, or the name of a function
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def parsed(expression: str) -> tuple[Item, ...]:
 
 def _grouped(words: list[tuple[str, str]]) -> tuple[Item, ...]:
     stack: list[list[Item]] = [[]]
-    dropped: list[bool] = []  # of each group that is open, whether it is a list of labels
+    before: list[str] = []  # of each group that is open, the word in front of it
     at = 0
     while at < len(words):
         kind, text = words[at]
@@ -92,13 +102,16 @@ def _grouped(words: list[tuple[str, str]]) -> tuple[Item, ...]:
             if len(stack) > MAX_DEPTH:
                 return ()
             stack.append([])
-            dropped.append(at >= 2 and words[at - 2][1] in _LISTS)
+            before.append(words[at - 2][1] if at >= 2 else "")
         elif text == ")" and kind == "sign":
-            if not dropped:
+            if not before:
                 return ()
-            inner = stack.pop()
-            if not dropped.pop():
-                stack[-1].append(Group(tuple(inner)))
+            inner, word = tuple(stack.pop()), before.pop()
+            if word in ("by", "without"):
+                names = tuple(item.name for item in inner if isinstance(item, Selector))
+                stack[-1].append(Grouping(names, word == "without"))
+            elif word not in _LISTS:
+                stack[-1].append(Group(inner))
         elif text == "{" and kind == "sign":
             selector, at = _selector("", words, at)
             if selector is None:
@@ -122,7 +135,7 @@ def _grouped(words: list[tuple[str, str]]) -> tuple[Item, ...]:
             stack[-1].append(float(text))
         elif kind in ("sign", "name"):
             stack[-1].append(text)
-    return tuple(stack[0]) if not dropped else ()
+    return tuple(stack[0]) if not before else ()
 
 
 def _selector(name: str, words: list[tuple[str, str]], at: int) -> tuple[Selector | None, int]:
@@ -160,18 +173,23 @@ def parts(items: Sequence[Item], separators: set[str]) -> list[tuple[Item, ...]]
 
 
 def comparisons(items: Sequence[Item]) -> Iterator[Comparison]:
-    """Every place where something is compared with a constant, at any depth."""
-    for part in parts(items, _SETS):
+    """Every place where being above or below a constant makes an expression true, at any depth."""
+    ends = [at for at, item in enumerate(items) if isinstance(item, str) and item in _SETS]
+    for begin, end in itertools.pairwise([-1, *ends, len(items)]):
+        if begin >= 0 and items[begin] == "unless":
+            continue
+        part = items[begin + 1 : end]
         signs = [at for at, item in enumerate(part) if isinstance(item, str) and item in {*_ORDER, "==", "!="}]
         if len(signs) == 1 and part[signs[0]] in _ORDER:
             left, sign, right = part[: signs[0]], _ORDER[str(part[signs[0]])], part[signs[0] + 1 :]
             value, other = constant(right), constant(left)
             if value is not None and other is None and left:
-                yield Comparison(left, sign, value, factors_of(right))
+                yield Comparison(tuple(left), sign, value, factors_of(right))
             elif other is not None and value is None and right:
-                yield Comparison(right, _FLIPPED[sign], other, factors_of(left))
-        for item in part:
-            if isinstance(item, Group):
+                yield Comparison(tuple(right), _FLIPPED[sign], other, factors_of(left))
+        for at, item in enumerate(part):
+            front = [one for one in part[max(at - 2, 0) : at] if not isinstance(one, Grouping)][-1:]
+            if isinstance(item, Group) and not (front and front[0] in _TURNED):
                 yield from comparisons(item.items)
 
 
@@ -280,11 +298,16 @@ def _factors(items: Sequence[Item]) -> Iterator[tuple[str, tuple[Item, ...]]]:
 
 def selectors(items: Sequence[Item]) -> Iterator[Selector]:
     """Every selector, at any depth."""
+    return (item for item in flat(items) if isinstance(item, Selector))
+
+
+def flat(items: Sequence[Item]) -> Iterator[str | float | Selector | Grouping]:
+    """Everything, without the parentheses."""
     for item in items:
-        if isinstance(item, Selector):
+        if isinstance(item, Group):
+            yield from flat(item.items)
+        else:
             yield item
-        elif isinstance(item, Group):
-            yield from selectors(item.items)
 
 
 def calls(items: Sequence[Item], name: str) -> Iterator[list[tuple[Item, ...]]]:

@@ -58,7 +58,25 @@ _KINDS = (
         re.compile(r"\b(?:per|each|every)\s+(?:further\s+|output\s+)*token|inter[\s-]?token|\btpot\b|\bitl\b", re.I),
     ),
     ("queue_seconds", re.compile(r"\bqueue|\bwaiting time\b", re.I)),
-    ("end_to_end_seconds", re.compile(r"end[\s-]to[\s-]end|\be2e\b|latenc|respon|answer|request|duration|image", re.I)),
+    (
+        "end_to_end_seconds",
+        re.compile(
+            r"end[\s-]to[\s-]end|\be2e\b|latenc|respon|answer|(?:request|generation|total) (?:time|duration)", re.I
+        ),
+    ),
+)
+# What a share is of says nothing of what is measured, unless nothing else is said: then it is the whole request.
+_WHOLE = re.compile(r"\bof (?:all |the )?(?:requests|answers|responses|calls|images|completions|queries)\b", re.I)
+_FILL = re.compile(
+    r"\b(?:within|under|below|in|less|than|at|most|are|is|be|have|all|done|served|ready|finished|answered|completed?|"
+    r"ms|s|secs?|seconds?|mins?|minutes?|milliseconds?|msec|requests?|images?)\b",
+    re.I,
+)
+# Only a part of a request, or of the errors.
+_PART = re.compile(r"prefill|decod|wait|load|start|cold|retriev|network|tool|warm", re.I)
+_SOME = re.compile(
+    r"time[\s-]?out|4xx|\b4\d\d\b|\b5\d\d\b|client|refus|tool|pars|json|halluc|safe|qualit|schema|memory|\boom\b|login|auth",
+    re.I,
 )
 _FAILING = re.compile(r"\berrors?\b|\bfail|\b5xx\b|\bfaults?\b", re.I)
 _WORKING = re.compile(r"availab|\buptime\b|\bsucce", re.I)
@@ -173,7 +191,7 @@ def _goal(text: str) -> Goal | None:
     if share is not None and not 0 < share < 1:
         return None
     if times and times[0]:
-        kind = next((key for key, pattern in _KINDS if pattern.search(text)), "")
+        kind = _latency(text)
         if not kind or _FAILING.search(text) or (share is not None and (quantiles or share <= 0.5)):
             return None
         if share is not None:
@@ -183,11 +201,22 @@ def _goal(text: str) -> Goal | None:
         return Goal(kind, times[0], MEAN) if _MEAN.search(text) else None
     if share is None or quantiles or any(pattern.search(text) for _, pattern in _KINDS[:3]):
         return None
+    if _SOME.search(text):
+        return None
     if _FAILING.search(text) and not _WORKING.search(text):
         return Goal("error_ratio", share) if share < 0.5 else None
     if _WORKING.search(text) and not _FAILING.search(text):
         return Goal("error_ratio", 1 - share, budget=True) if share > 0.5 else None
     return None
+
+
+def _latency(text: str) -> str:
+    """Which latency a text speaks of; empty where that is not sure."""
+    rest = _WHOLE.sub(" ", text)
+    kind = next((key for key, pattern in _KINDS if pattern.search(rest)), "")
+    if not kind and _WHOLE.search(text) and not re.search(r"[a-z]", _FILL.sub(" ", rest), re.I):
+        kind = "end_to_end_seconds"
+    return "" if kind == "end_to_end_seconds" and _PART.search(rest) else kind
 
 
 def _rate(number: str, unit: str, per: str) -> Goal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -20,12 +21,20 @@ from checklists.evidence.probes.base import (
     nothing_claimed,
     text_of,
 )
-from checklists.evidence.probes.prometheus.base import MIN_SAMPLES, PrometheusProbe, Scope, where_of, whole_or_zero
+from checklists.evidence.probes.prometheus.base import (
+    MIN_SAMPLES,
+    WINDOW_S,
+    PrometheusProbe,
+    Scope,
+    where_of,
+    whole_or_zero,
+)
 from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
 from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, moment, short, value_of
 from checklists.evidence.sources.exporters import ARGO_INFO, ARGO_STRATEGIES, FLAGGER_WEIGHT, SPLITS, Split
-from checklists.evidence.sources.prometheus import STEP_S, Prometheus, any_of, matchers
+from checklists.evidence.sources.prometheus import STEP_S, Prometheus, Reading, any_of, matchers
 
+MINUTE = 60
 FIRST_STEPS = 3  # of a new version's traffic: a quarter of an hour
 AT_ONCE = 0.9  # a share of the traffic that is no part of it any more
 GRADUAL = ("canary", "weighted", "rings")
@@ -52,21 +61,25 @@ class GradualRollout(PrometheusProbe):
             }
         name = _REVISION.sub("", scope.workload).removesuffix("-primary")
         day = "last_over_time({}[1d])"
-        weight = _named(FLAGGER_WEIGHT, scope.namespace, {"workload": name})
         queries = {
             "argo": f"max by (strategy) {_named(ARGO_INFO, scope.namespace, {'name': name}, day)}",
             "flagger": f"max{_named(FLAGGER_WEIGHT, scope.namespace, {'workload': name}, day)}",
-            "weight": f"min(min_over_time(({weight} > 0)[30d:1m]))",
         }
         readings, outcome = await scope.prometheus.many(queries)
         if outcome.error:
             return outcome.problem
+        weights = Reading()
+        if readings["flagger"].series:
+            expression = f"max{_named(FLAGGER_WEIGHT, scope.namespace, {'workload': name})}"
+            weights = await scope.prometheus.range(expression, WINDOW_S, MINUTE)
+        if weights.error:
+            return weights.problem
         strategies = {series.labels.get("strategy", "").casefold() for series in readings["argo"].series}
         seen: Observation = {
             "workload": name,
             "argo": sorted(ARGO_STRATEGIES[one] for one in strategies if one in ARGO_STRATEGIES),
             "flagger": bool(readings["flagger"].series),
-            "weight": readings["weight"].total,
+            "weight": first_weight(weights.points),
         }
         for split in SPLITS:
             found, fault = await _arrival(scope.prometheus, split, scope.namespace, name)
@@ -124,7 +137,7 @@ class GradualRollout(PrometheusProbe):
                 tool = "Argo Rollouts" if set_to else "Flagger"
                 if wanted is None:
                     return verdict(VERIFIED, f"{tool} shifts its traffic by canary")
-                return unsure(f"{tool} shifts its traffic, but no new version came {MONTH}, so no share was seen")
+                return unsure(f"{tool} shifts its traffic, but no new version came of late, so no share was seen")
         if strategy == "blue_green" and set_to == "blue_green":
             return verdict(VERIFIED, "Argo Rollouts is set to blue-green")
         if strategy == "all_at_once" and first is not None:
@@ -138,7 +151,7 @@ def _first(
 ) -> tuple[float | None, str]:
     """The first share of a new version, and where from."""
     if weight is not None:
-        return weight / 100, f"Flagger began with {short(weight)} % ({FLAGGER_WEIGHT}, {MONTH}, minute by minute)"
+        return weight / 100, f"Flagger began with {short(weight)} % ({FLAGGER_WEIGHT}, minute by minute)"
     if share is None or requests < MIN_SAMPLES:
         return None, ""
     version, source = text_of(arrival.get("version")), text_of(arrival.get("name"))
@@ -150,6 +163,13 @@ def _first(
 def _noise(share: float, requests: float, weight: float | None) -> float:
     """How far, in per cent, a share that was counted may lie above the one that was set: three standard deviations."""
     return 0.5 if weight is not None else 100 * 3 * math.sqrt(share * (1 - share) / max(requests, 1)) + 0.5
+
+
+def first_weight(points: Points) -> float | None:
+    """The canary's weight after it last rose from zero. Pure."""
+    times = sorted(points)
+    rises = [at for before, at in itertools.pairwise(times) if points[before] <= 0 < points[at]]
+    return points[rises[-1]] if rises else None
 
 
 def _shown(set_to: str, observation: Observation, share: float | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -53,11 +54,19 @@ class RuleProbe(PrometheusProbe):
         if listing.error:
             return listing.problem
         found = await asyncio.to_thread(thresholds, listing.items, scope.names)
-        queries = {str(number): _series_of(scope, chosen) for number, (_, chosen) in enumerate(found[:MAX_RULES])}
+        queries = {}
+        for number, watch in enumerate(found[:MAX_RULES]):
+            queries[f"{number}"] = _series_of(watch.selectors, matchers(scope.labels))
+            queries[f"{number} of all"] = _series_of(watch.selectors, "{}")
         readings, outcome = await scope.prometheus.many(queries)
         if outcome.error:
             return outcome.problem
-        kept = [found[int(key)][0] for key, reading in readings.items() if reading.series]
+        kept: list[Threshold] = []
+        for number, watch in enumerate(found[:MAX_RULES]):
+            ours, together = readings[f"{number}"].total, readings[f"{number} of all"].total
+            if ours:
+                apart = watch.apart is None or bool(watch.apart & {*scope.labels, "model_name"})
+                kept.append(replace(watch.threshold, shared=not apart and ours != together))
         alerting = {threshold.rule for threshold in kept if threshold.alerting}
         seen: Observation = {"rules": len(listing.items), "thresholds": [one.to_json() for one in kept]}
         return seen | (await self._delivery(scope, alerting) if alerting else {})
@@ -88,7 +97,8 @@ class RuleProbe(PrometheusProbe):
     ) -> tuple[str, list[tuple[Goal, Threshold]], str]:
         """How the rules stand to a promise (``equal``, ``looser``, or an empty text where neither is sure), by which
         rules, and the sentence that says so."""
-        rules = [one for row in list_of(observation.get("thresholds")) if (one := threshold_from(row))]
+        known = [one for row in list_of(observation.get("thresholds")) if (one := threshold_from(row))]
+        rules = [rule for rule in known if not rule.shared]
         met: list[tuple[Goal, Threshold]] = []
         wrong: list[tuple[Goal, Threshold]] = []
         said: list[str] = []
@@ -102,6 +112,8 @@ class RuleProbe(PrometheusProbe):
                 said.append(f"{by['burn'][0].words}, perhaps a multiple of what {goal.words} allows")
             elif by["looser"]:
                 wrong.append((goal, by["looser"][0]))
+            elif shared := [rule for rule in known if rule.shared and compared(goal, rule)]:
+                said.append(f"{shared[0].words}, but of this endpoint and others in one sum")
             else:
                 said.append(f"no rule of this endpoint watches the {NAMES[goal.kind]} in that way")
         if wrong:
@@ -132,10 +144,9 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _series_of(scope: Scope, chosen: list[Selector]) -> str:
-    """An expression that has a result if any of these selects series of the endpoint."""
-    ours = matchers(scope.labels)
-    parts = [f"count(last_over_time({selector.having(ours)}[{WINDOW}]))" for selector in chosen[:6]]
+def _series_of(chosen: Sequence[Selector], more: str) -> str:
+    """An expression that counts the series of the first of these selectors that has any, with more matchers."""
+    parts = [f"count(last_over_time({selector.having(more)}[{WINDOW}]))" for selector in chosen[:6]]
     return f"({' or '.join(parts)})"
 
 

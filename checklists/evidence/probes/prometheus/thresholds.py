@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from checklists.evidence.probes.base import dict_of, number_of, plain, text_of
 from checklists.evidence.probes.prometheus.objectives import MEAN, NAMES, Goal
 from checklists.evidence.sources.exporters import FAILURES, FINE
 from checklists.evidence.sources.expressions import (
+    Grouping,
     Item,
     Selector,
     calls,
     comparisons,
     constant,
+    flat,
     parsed,
     plain_text,
     quotient,
@@ -31,6 +33,10 @@ from checklists.evidence.units import convert
 NEAR = 1e-3  # relative: what rounding makes of one number
 # How many times faster than allowed an error budget burns when alerts are to go off, as is usual.
 MAX_BURN = 100.0
+_SUMS = ("sum", "avg", "min", "max")
+# Functions under which a quantity stays what it is.
+_FUNCTIONS = {*_SUMS, "rate", "irate", "increase", "histogram_quantile", "clamp_min", "clamp_max", "round", "sort"}
+_FUNCTIONS |= {"avg_over_time", "min_over_time", "max_over_time", "last_over_time"}
 _ENDINGS = re.compile(r"_(?:bucket|sum|count|total)\Z")
 _GUESSES = (
     ("first_token_seconds", re.compile(r"first_token|ttft")),
@@ -65,6 +71,7 @@ class Threshold:
     factors: tuple[float, ...] = ()
     hold_s: float = 0.0
     query: str = ""
+    shared: bool = False  # it watches this endpoint and others in one sum
 
     @property
     def words(self) -> str:
@@ -104,14 +111,25 @@ def threshold_from(row: Any) -> Threshold | None:
         factors=tuple(n for one in factors if (n := number_of(one))) if isinstance(factors, list) else (),
         hold_s=number_of(row.get("hold_s")) or 0.0,
         query=text_of(row.get("query")),
+        shared=row.get("shared") is True,
     )
 
 
 # Reading rules
 
 
-def thresholds(rules: Sequence[Rule], names: frozenset[str]) -> list[tuple[Threshold, list[Selector]]]:
-    """Every threshold that rules hold against series of these names, with the selectors it rests on. Pure."""
+@dataclass(frozen=True)
+class Watch:
+    """A threshold, the selectors it rests on, and the labels by which it keeps one thing apart from another: all of
+    them (``None``) where nothing is summed up."""
+
+    threshold: Threshold
+    selectors: tuple[Selector, ...]
+    apart: frozenset[str] | None
+
+
+def thresholds(rules: Sequence[Rule], names: frozenset[str]) -> list[Watch]:
+    """Every threshold that rules hold against series of these names. Pure."""
     recorded: dict[str, list[tuple[Mapping[str, str], tuple[Item, ...]]]] = {}
     for rule in rules:
         if rule.kind == "recording":
@@ -125,17 +143,29 @@ def thresholds(rules: Sequence[Rule], names: frozenset[str]) -> list[tuple[Thres
         ]
         return fits[0] if len(fits) == 1 else ()
 
-    found: list[tuple[Threshold, list[Selector]]] = []
+    found: list[Watch] = []
     for rule in rules:
         if rule.kind not in ("alerting", "recording") or rule.health == "err":
             continue
-        items = replaced(parsed(rule.query), meaning)
+        items = parsed(rule.query)
         for comparison in comparisons(items):
-            chosen = [one for one in dict.fromkeys(selectors(comparison.items)) if one.name in names]
-            threshold = _threshold(rule, comparison.items, comparison.sign, comparison.value, comparison.factors)
+            measured = replaced(comparison.items, meaning)
+            chosen = tuple(one for one in dict.fromkeys(selectors(measured)) if one.name in names)
+            threshold = _threshold(rule, measured, comparison.sign, comparison.value, comparison.factors)
             if threshold is not None and chosen:
-                found.append((threshold, chosen))
+                # A matcher on what was recorded chooses too.
+                apart = _apart((*measured, *selectors(comparison.items)))
+                found.append(Watch(threshold, chosen, apart))
     return found
+
+
+def _apart(items: Sequence[Item]) -> frozenset[str] | None:
+    parts = list(flat(items))
+    groupings = [item for item in parts if isinstance(item, Grouping)]
+    if any(grouping.without for grouping in groupings) or not any(item in _SUMS for item in parts):
+        return None
+    labels = {label for grouping in groupings for label in grouping.labels}
+    return frozenset(labels | {label for item in parts if isinstance(item, Selector) for label, _, _ in item.matchers})
 
 
 def _threshold(
@@ -146,6 +176,10 @@ def _threshold(
     factors = tuple(one for one in factors if one > 0) if factor == 1 else ()
     head: dict[str, Any] = {"rule": rule.name, "alerting": rule.kind == "alerting", "hold_s": rule.hold_s}
     head |= {"query": rule.query}
+    words = [item for item in flat(inner) if isinstance(item, str)]
+    signs = [word for word in words if word in "+-*/%^"]
+    if any(word not in _FUNCTIONS for word in words if word not in signs and word != ","):
+        return None  # counting, comparing, predicting: another quantity
     divided = quotient(inner)
     quantiles = {constant(arguments[0]) for arguments in calls(inner, "histogram_quantile") if arguments}
     if not limit > 0 or len(quantiles) > 1:
@@ -153,12 +187,12 @@ def _threshold(
     if quantiles:
         quantile = quantiles.pop()
         kind, to_seconds = _latency(list(selectors(inner)))
-        if complement or divided or quantile is None or not 0 < quantile < 1 or not kind:
+        if complement or signs or quantile is None or not 0 < quantile < 1 or not kind:
             return None
         return Threshold(**head, kind=kind, sign=sign, limit=limit * to_seconds, quantile=quantile)
-    if divided:
+    if divided and signs in (["/"], ["-", "/"]):
         return _ratio(head, divided, complement, sign, limit, factors)
-    if complement:
+    if complement or signs:
         return None
     return _plain(head, inner, sign, limit)
 
@@ -187,7 +221,7 @@ def _ratio(
     if bounded:
         kind, to_seconds = _latency(above)
         bound = number_of(next(iter(bounded)))
-        minus = any(item == "-" for item in _flat(divided[0]))  # (all - those that were fast enough) / all
+        minus = "-" in flat(divided[0])  # (all - those that were fast enough) / all
         if len(bounded) > 1 or not kind or bound is None or good == minus:
             return None
         kept = factors if sign == ">" else ()
@@ -207,25 +241,13 @@ def _plain(head: Mapping[str, Any], items: Sequence[Item], sign: str, limit: flo
         return None
     only = chosen[0]
     meaning = _meaning(only.name)
-    if meaning and meaning.key in _COUNTERS and not meaning.labels and any(_called(items, ("rate", "irate"))):
+    if meaning and meaning.key in _COUNTERS and not meaning.labels and {"rate", "irate"} & set(flat(items)):
         return Threshold(**head, kind=_COUNTERS[meaning.key], sign=sign, limit=limit * meaning.factor)
     if quantile := number_of(only.values.get("quantile")):
         kind, to_seconds = _latency(chosen)
         if kind and quantile < 1:
             return Threshold(**head, kind=kind, sign=sign, limit=limit * to_seconds, quantile=quantile)
     return None
-
-
-def _flat(items: Sequence[Item]) -> Iterator[Item]:
-    for item in items:
-        if isinstance(item, str | float | Selector):
-            yield item
-        else:
-            yield from _flat(item.items)
-
-
-def _called(items: Sequence[Item], names: tuple[str, ...]) -> Iterator[bool]:
-    return (True for item in _flat(items) if isinstance(item, str) and item in names)
 
 
 def _meaning(name: str) -> Meaning | None:
@@ -254,22 +276,18 @@ def _latency_of(name: str) -> tuple[str, float]:
 
 
 def _failing(selector: Selector) -> bool | None:
-    """Whether a counter counts failures (yes), all or the good ones (no), or neither for sure."""
-    meaning = _meaning(selector.name)
+    """Whether a counter counts failures of every kind (yes), the good ones (no), or neither for sure."""
+    meaning, kind = _meaning(selector.name), FAILURES.get(selector.name, "")
+    chosen = [(sign, plain_text(text).casefold()) for name, sign, text in selector.matchers if name in (*_STATUS, kind)]
     if (meaning and meaning.key == "requests_failed_total") or re.search(r"error|fail", selector.name, re.I):
-        return True
-    label = FAILURES.get(selector.name, "")
-    for name, sign, text in selector.matchers:
-        if name not in _STATUS and name != label:
-            continue
-        value = plain_text(text).casefold()
-        if sign in ("=", "=~") and re.match(r"[(\^]*\[?4?5", value):
-            return True
-        if (sign in ("!=", "!~") and re.match(r"[(\^]*\[?4?5", value)) or (
-            sign in ("=", "=~") and (value[:1] == "2" or value in FINE)
-        ):
-            return False
+        return None if chosen else True  # some kinds of failures are not all of them
+    if len(chosen) > 1:
         return None
+    for sign, value in chosen:
+        faults = bool(re.fullmatch(r"[(^]*(?:5|\[45\]|4\.\.\|5|4xx\|5)(?!\d\d\Z).*", value))
+        if faults:
+            return sign in ("=", "=~")
+        return False if sign in ("=", "=~") and (value[:1] == "2" or value in FINE) else None
     return False if meaning and meaning.key == "requests_success_total" else None
 
 
