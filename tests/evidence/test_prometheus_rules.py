@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.prometheus.objectives import MEAN, Goal, promise_of
-from checklists.evidence.probes.prometheus.thresholds import compared, threshold_from, thresholds
+from checklists.evidence.probes.prometheus.thresholds import compared, relevant, threshold_from, thresholds
 from checklists.evidence.sources.expressions import comparisons, constant, parsed, scaled, selectors
 from checklists.evidence.sources.prometheus import Rule
 from checklists.evidence.stacks import STACKS
@@ -453,6 +453,34 @@ def test_a_rule_that_sums_up_several_endpoints_says_little_of_one() -> None:
         with serving(monitoring) as server:
             seen, _ = at(server, "prometheus.objectives")
         assert [row["shared"] for row in seen["thresholds"]] == [shared]
+
+
+def test_rules_that_mention_a_name_through_others_are_relevant() -> None:
+    rules = [rule("b > 1"), rule("a", "b", "recording"), rule(TOKENS, "a", "recording"), rule("other > 1")]
+    assert [one.query for one in relevant(rules, NAMES)] == ["b > 1", "a", TOKENS]
+
+
+def test_of_too_many_rules_none_is_read() -> None:
+    for query in (f"{P95} > 0.8", f"{P95} > 0.8 or " * 35 + "x"):
+
+        def answer(request: Request, query: str = query) -> None:
+            if "/rules" in request.path:
+                alert = {"type": "alerting", "name": "Slow", "query": query, "health": "ok"}
+                return request.reply(200, success({"groups": [{"name": "g", "rules": [alert] * 121}]}))
+            return Monitoring()(request)
+
+        with serving(answer) as server:
+            seen, _ = at(server, "prometheus.objectives")
+        assert seen["error"] == "too_many_rules"
+        assert judged("prometheus.objectives", SLO, seen).verdict == I
+
+
+def test_a_rule_that_asks_for_another_endpoints_label_is_not_counted() -> None:
+    monitoring = Monitoring([], f"{P95.replace('_bucket', '_bucket{job=`other`}')} > 0.8")
+    with serving(monitoring) as server:
+        seen, _ = at(server, "prometheus.objectives")
+        assert seen["thresholds"] == []
+        assert not [path for path in server.asked() if "last_over_time" in path and "other" in path]
 
 
 def test_an_alertmanager_where_probes_may_not_go_is_not_asked() -> None:

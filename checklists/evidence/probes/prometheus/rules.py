@@ -29,14 +29,15 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import WINDOW, PrometheusProbe, Scope, where_of
 from checklists.evidence.probes.prometheus.objectives import NAMES, Goal, Promise, promise_of
-from checklists.evidence.probes.prometheus.thresholds import Threshold, compared, threshold_from, thresholds
+from checklists.evidence.probes.prometheus.thresholds import Threshold, compared, relevant, threshold_from, thresholds
 from checklists.evidence.probes.release import ask, runbook_found, url_of
 from checklists.evidence.sources.alertmanager import alertmanager_of
 from checklists.evidence.sources.expressions import Selector
 from checklists.evidence.sources.prometheus import matchers
 from checklists.evidence.stacks import Stack
 
-MAX_RULES = 80
+MAX_RULES = 120
+MAX_TEXT = 300_000  # characters of rules that are read: a second or two
 _WORSE = ("stricter", "burn", "looser")
 
 
@@ -53,16 +54,24 @@ class RuleProbe(PrometheusProbe):
         listing = await scope.prometheus.rules()
         if listing.error:
             return listing.problem
-        found = await asyncio.to_thread(thresholds, listing.items, scope.names)
+        # All of them or none: a rule left out could be the one that is right.
+        too_many = {"error": "too_many_rules", "why": "More rules watch series with these names than can be read."}
+        rules = await asyncio.to_thread(relevant, listing.items, scope.names)
+        if sum(len(rule.query) for rule in rules) > MAX_TEXT:
+            return too_many
+        watches = await asyncio.to_thread(thresholds, rules, scope.names)
+        found = [watch for watch in watches if not all(_of_others(one, scope) for one in watch.selectors)]
+        if len(found) > MAX_RULES:
+            return too_many
         queries = {}
-        for number, watch in enumerate(found[:MAX_RULES]):
+        for number, watch in enumerate(found):
             queries[f"{number}"] = _series_of(watch.selectors, matchers(scope.labels))
             queries[f"{number} of all"] = _series_of(watch.selectors, "{}")
         readings, outcome = await scope.prometheus.many(queries)
         if outcome.error:
             return outcome.problem
         kept: list[Threshold] = []
-        for number, watch in enumerate(found[:MAX_RULES]):
+        for number, watch in enumerate(found):
             ours, together = readings[f"{number}"].total, readings[f"{number} of all"].total
             if ours:
                 apart = watch.apart is None or bool(watch.apart & {*scope.labels, "model_name"})
@@ -148,6 +157,12 @@ def _series_of(chosen: Sequence[Selector], more: str) -> str:
     """An expression that counts the series of the first of these selectors that has any, with more matchers."""
     parts = [f"count(last_over_time({selector.having(more)}[{WINDOW}]))" for selector in chosen[:6]]
     return f"({' or '.join(parts)})"
+
+
+def _of_others(selector: Selector, scope: Scope) -> bool:
+    """Whether a selector asks for another value of a label than the endpoint's."""
+    wanted = selector.values
+    return any(wanted.get(name, value) != value for name, value in scope.labels.items())
 
 
 def _ours(labels: Mapping[str, str], scope: Scope) -> bool:

@@ -37,6 +37,7 @@ _SUMS = ("sum", "avg", "min", "max")
 # Functions under which a quantity stays what it is.
 _FUNCTIONS = {*_SUMS, "rate", "irate", "increase", "histogram_quantile", "clamp_min", "clamp_max", "round", "sort"}
 _FUNCTIONS |= {"avg_over_time", "min_over_time", "max_over_time", "last_over_time"}
+_NAME = re.compile(r"[a-zA-Z_:][\w:]*")
 _ENDINGS = re.compile(r"_(?:bucket|sum|count|total)\Z")
 _GUESSES = (
     ("first_token_seconds", re.compile(r"first_token|ttft")),
@@ -126,6 +127,16 @@ class Watch:
     threshold: Threshold
     selectors: tuple[Selector, ...]
     apart: frozenset[str] | None
+
+
+def relevant(rules: Sequence[Rule], names: frozenset[str]) -> list[Rule]:
+    """The rules that mention one of these names, directly or through what other rules record. Pure."""
+    mentioned = [(rule, set(_NAME.findall(rule.query))) for rule in rules]
+    known, before = set(names), 0
+    while len(known) != before:
+        before = len(known)
+        known |= {rule.name for rule, words in mentioned if rule.kind == "recording" and words & known}
+    return [rule for rule, words in mentioned if words & known]
 
 
 def thresholds(rules: Sequence[Rule], names: frozenset[str]) -> list[Watch]:
