@@ -20,7 +20,7 @@ from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
 from checklists.evidence.probes.limits import Limits
 from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
-from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
+from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES, PROMISE_PROBES
 from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
 from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
@@ -47,6 +47,7 @@ PROBES: dict[str, Probe] = {
         ModelHub(),
         ImageRegistry(),
         *PROMETHEUS_PROBES,
+        *PROMISE_PROBES,
         LatencySeries(),  # before anything else warms the endpoint up
         Fingerprint(),
         CountersMove(),

@@ -7,6 +7,7 @@ kube-state-metrics 2.10 to 2.17, KEDA 2.17.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 # GPU memory in use, and the unit it is counted in. The order is the order of preference.
 GPU_MEMORY: Mapping[str, str] = {
@@ -78,4 +79,62 @@ REJECTED = frozenset({"429", "503", "overloaded", "rejected", "ratelimiterror", 
 TIMED_OUT = frozenset({"408", "504", "timeout", "timeouterror", "requesttimeouterror"})
 FAULTS = frozenset(
     {"500", "502", "5xx", "error", "inference", "generation", "backend", "internal", "internalservererror", "tokenizer"}
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """A counter of requests that tells which version answered. ``service``: the label that all versions of a service
+    share; ``version``: the one that tells them apart; ``namespace``, ``workload``: those that find the endpoint's.
+
+    ``marked``: an empty ``version`` is the main one, any other the canary. ``read_from``: where the names were read.
+    """
+
+    name: str
+    service: str
+    version: str
+    namespace: str
+    workload: str
+    read_from: str
+    marked: bool = False
+
+
+SPLITS: tuple[Split, ...] = (
+    Split(
+        "istio_requests_total",
+        "destination_service",
+        "destination_workload",
+        "destination_workload_namespace",
+        "destination_workload",
+        "Istio's standard metrics, 1.20 to 1.27",
+    ),
+    Split(
+        "revision_request_count",
+        "configuration_name",
+        "revision_name",
+        "namespace_name",
+        "configuration_name",
+        "Knative Serving 1.8 to 1.17, below KServe",
+    ),
+    Split(
+        "nginx_ingress_controller_requests",
+        "ingress",
+        "canary",
+        "namespace",
+        "service",
+        "ingress-nginx 1.2 to 1.13",
+        marked=True,
+    ),
+)
+# Argo Rollouts 1.2 to 1.8: labels namespace, name, strategy, phase. Flagger 1.20 to 1.42: labels namespace, workload.
+ARGO_INFO = "rollout_info"
+ARGO_STRATEGIES: Mapping[str, str] = {"canary": "canary", "bluegreen": "blue_green"}
+FLAGGER_WEIGHT = "flagger_canary_weight"
+# LiteLLM 1.80 to 1.82: labels guardrail_name, hook_type, status. A request that was stopped counts as an error too, so
+# only the type of an error (the name of an exception) tells whether the guardrail did its work.
+GUARDRAILS, GUARDRAIL_ERRORS = "litellm_guardrail_requests_total", "litellm_guardrail_errors_total"
+BROKEN = frozenset(
+    {"APIConnectionError", "APITimeoutError", "AttributeError", "AuthenticationError", "ClientConnectorError"}
+    | {"ConnectError", "ConnectTimeout", "ConnectionError", "ImportError", "InternalServerError", "KeyError"}
+    | {"ModuleNotFoundError", "ReadTimeout", "ServiceUnavailableError", "Timeout", "TimeoutError", "TypeError"}
 )

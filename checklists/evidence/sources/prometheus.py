@@ -269,6 +269,11 @@ class Prometheus:
         outcome = await self._ask("alerts", {})
         return _listing(outcome, dict_of(outcome.data).get("alerts"), _alert)
 
+    async def alertmanagers(self) -> Listing[str]:
+        """The addresses of the Alertmanagers it sends alerts to now, without ``/api/…``."""
+        outcome = await self._ask("alertmanagers", {})
+        return _listing(outcome, dict_of(outcome.data).get("activeAlertmanagers"), _alertmanager)
+
     async def buildinfo(self) -> BuildInfo:
         outcome = await self._ask("status/buildinfo", {})
         return BuildInfo(outcome.error, outcome.why, text_of(dict_of(outcome.data).get("version")))
@@ -419,6 +424,10 @@ def _rule(row: dict[str, Any]) -> Rule:
 def _alert(row: dict[str, Any]) -> Alert:
     state, since = text_of(row.get("state")), text_of(row.get("activeAt"))
     return Alert(_texts(row.get("labels")), _texts(row.get("annotations")), state, since)
+
+
+def _alertmanager(row: dict[str, Any]) -> str:
+    return text_of(row.get("url")).partition("/api/")[0]
 
 
 def _chunks(queries: Mapping[str, str]) -> list[list[str]]:

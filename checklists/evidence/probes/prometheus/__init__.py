@@ -1,5 +1,7 @@
 """Probes of a Prometheus server: what it has kept of an endpoint over a window settles what one look cannot."""
 
+from checklists.evidence.probes.prometheus.dashboards import Dashboards
+from checklists.evidence.probes.prometheus.guardrails import GuardrailRuns
 from checklists.evidence.probes.prometheus.hardware import (
     BatchRange,
     GpuTypes,
@@ -16,9 +18,11 @@ from checklists.evidence.probes.prometheus.observability import (
 )
 from checklists.evidence.probes.prometheus.performance import Cost, LatencyOverWindow, LoadProfile, Throughput
 from checklists.evidence.probes.prometheus.reliability import Backpressure, LoadTest, Timeouts, WarmupValidated
+from checklists.evidence.probes.prometheus.rollouts import GradualRollout
+from checklists.evidence.probes.prometheus.rules import Objectives, RollbackTrigger
 from checklists.evidence.probes.prometheus.scaling import BatchQueue, ColdStart, LoadNotes, ScalingStrategy, WarmUp
 
-__all__ = ["PROMETHEUS_PROBES"]
+__all__ = ["PROMETHEUS_PROBES", "PROMISE_PROBES"]
 
 PROMETHEUS_PROBES = (
     LatencyOverWindow(),
@@ -44,4 +48,12 @@ PROMETHEUS_PROBES = (
     UnitThroughput(),
     Cost(),
     LoadTest(),
+)
+# Of what is promised, rather than of what is measured.
+PROMISE_PROBES = (
+    Objectives(),
+    RollbackTrigger(),
+    GradualRollout(),
+    GuardrailRuns(),
+    Dashboards(),
 )

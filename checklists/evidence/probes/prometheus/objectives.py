@@ -1,0 +1,229 @@
+"""What people promise in words ("p95 first token under 1 s for ten minutes"), as numbers that rules can be held to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from checklists.evidence.probes.base import plain
+from checklists.evidence.units import convert
+
+MEAN = 0.0  # instead of a quantile
+_NUMBER = r"(\d+(?:[.,]\d+)*)"
+_WORDS = {"one": 1, "two": 2, "three": 3, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60}
+_TIMES = {
+    "ms": r"ms|msec|milliseconds?",
+    "s": r"s|secs?|seconds?",
+    "minute": r"m|mins?|minutes?",
+    "hour": r"h|hours?",
+    "day": r"d|days?",
+    "week": r"w|weeks?",
+    "month": r"months?",
+}
+_SPAN = "|".join(f"(?P<{name}>{pattern})" for name, pattern in _TIMES.items())
+_COUNT = rf"(?P<number>\d+(?:[.,]\d+)*|{'|'.join(_WORDS)}|an?)"
+_HOLD = re.compile(
+    rf"\b(?:for|during|lasting)\s+(?:at least\s+|more than\s+|over\s+)?{_COUNT}[\s-]*(?:{_SPAN})\b", re.I
+)
+_WINDOW = re.compile(
+    r"\b(?:over|during|rolling|each|every|(?:in|within)\s+(?:the|any|a)\s+(?:last|past|rolling))\s+"
+    rf"(?:(?:the|a|any|last|past|rolling)\s+)*(?:\d+|{'|'.join(_WORDS)})?[\s-]*"
+    r"(?:m|mins?|minutes?|h|hours?|d|days?|weeks?|months?|quarters?)\b(?:\s+window)?"
+    r"|\b(?:per|a)\s+(?:day|week|month|quarter)\b",
+    re.I,
+)
+_TIME = re.compile(rf"(?<![\w.,/]){_NUMBER}\s*(ms|msec|milliseconds?|s|secs?|seconds?|mins?|minutes?)(?![\w/])", re.I)
+_PERCENT = re.compile(rf"(?<![\w.,]){_NUMBER}\s*(?:%|per ?cent\b)", re.I)
+_RATE = re.compile(
+    rf"(?<![\w.,]){_NUMBER}\s*(tok(?:en)?s?|req(?:uest)?s?|quer(?:y|ies)|rps|qps)\s*(?:(?:/|per|a)\s*(s(?:ec(?:ond)?)?|"
+    r"min(?:ute)?)\b)?",
+    re.I,
+)
+_OTHER = re.compile(  # a bound on something else: money, a score
+    r"(?:\b(?:under|over|above|below|at most|at least|than|exceeds?|drops? to)|[<>≤≥]=?)\s*\d|\d\s*(?:EUR|USD|€|\$)",
+    re.I,
+)
+_QUANTILE = re.compile(
+    r"\bp\s?(\d{2}(?:\.\d+)?)\b|(?<![\w.])(\d{2}(?:\.\d+)?)\s?(?:st|nd|rd|th)\s+percentile|\bmedian\b", re.I
+)
+_MEAN = re.compile(r"\b(?:mean|average|avg)\b", re.I)
+_RELATIVE = re.compile(
+    r"\b(?:twice|double|times|half|tripled?|rises? by|grows? by|more than before|the goal|baseline)\b", re.I
+)
+_KINDS = (
+    ("first_token_seconds", re.compile(r"first[\s-]+token|\bttft\b", re.I)),
+    (
+        "per_output_token_seconds",
+        re.compile(r"\b(?:per|each|every)\s+(?:further\s+|output\s+)*token|inter[\s-]?token|\btpot\b|\bitl\b", re.I),
+    ),
+    ("queue_seconds", re.compile(r"\bqueue|\bwaiting time\b", re.I)),
+    (
+        "end_to_end_seconds",
+        re.compile(
+            r"end[\s-]to[\s-]end|\be2e\b|latenc|respon|answer|(?:request|generation|total) (?:time|duration)", re.I
+        ),
+    ),
+)
+# What a share is of says nothing of what is measured, unless nothing else is said: then it is the whole request.
+_WHOLE = re.compile(r"\bof (?:all |the )?(?:requests|answers|responses|calls|images|completions|queries)\b", re.I)
+_FILL = re.compile(
+    r"\b(?:within|under|below|in|less|than|at|most|are|is|be|have|all|done|served|ready|finished|answered|completed?|"
+    r"ms|s|secs?|seconds?|mins?|minutes?|milliseconds?|msec|requests?|images?)\b",
+    re.I,
+)
+# Only a part of a request, or of the errors.
+_PART = re.compile(r"prefill|decod|wait|load|start|cold|retriev|network|tool|warm", re.I)
+_SOME = re.compile(
+    r"time[\s-]?out|4xx|\b4\d\d\b|\b5\d\d\b|client|refus|tool|pars|json|halluc|safe|qualit|schema|memory|\boom\b|login|auth",
+    re.I,
+)
+_FAILING = re.compile(r"\berrors?\b|\bfail|\b5xx\b|\bfaults?\b", re.I)
+_WORKING = re.compile(r"availab|\buptime\b|\bsucce", re.I)
+NAMES = {
+    "first_token_seconds": "time to the first token",
+    "per_output_token_seconds": "time per token",
+    "queue_seconds": "time in the queue",
+    "end_to_end_seconds": "request latency",
+    "error_ratio": "share of errors",
+    "tokens_per_second": "tokens per second",
+    "requests_per_second": "requests per second",
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One promise. ``limit`` is in seconds, a share, or per second; ``quantile`` belongs to latencies (``MEAN``: the
+    mean), ``budget`` says that the promise was a share of requests, which alerts may watch by how fast it burns."""
+
+    kind: str
+    limit: float
+    quantile: float | None = None
+    budget: bool = False
+
+    @property
+    def words(self) -> str:
+        if self.kind == "error_ratio":
+            return f"{NAMES[self.kind]} {plain(self.limit * 100)} %"
+        if self.quantile is None:
+            return f"{plain(self.limit)} {NAMES[self.kind]}"
+        which = "mean" if self.quantile == MEAN else f"p{plain(self.quantile * 100)}"
+        return f"{which} {NAMES[self.kind]} {plain(self.limit)} s"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What was understood of a text: its goals, for how long they must be missed (seconds), and what was not."""
+
+    goals: tuple[Goal, ...] = ()
+    hold_s: float | None = None
+    unclear: tuple[str, ...] = ()
+
+
+def promise_of(text: str, target: str = "") -> Promise:
+    """The goals of a claim. ``target`` belongs to what ``text`` says is measured, and to each part of it."""
+    text, hold = _held(text[:1000])
+    target, other = _held(target[:300])
+    goals: list[Goal] = []
+    unclear: list[str] = []
+    for clause in _clauses(text):
+        whole = f"{clause} {target}".strip()
+        if not _amounts(whole):
+            continue
+        goal = _goal(whole)
+        if goal is not None:
+            goals.append(goal)
+        else:
+            unclear.append(whole[:100])
+    return Promise(tuple(dict.fromkeys(goals)), hold if hold is not None else other, tuple(unclear))
+
+
+def _held(text: str) -> tuple[str, float | None]:
+    """The text without the times that are no goals, and how long it says that something must last."""
+    hold: float | None = None
+    if match := _HOLD.search(text):
+        unit = next(name for name in _TIMES if match.group(name))
+        number = match.group("number").casefold()
+        value = float(_WORDS.get(number, 1)) if number.isalpha() else _number(number)
+        hold = convert(value, unit, "s") if value is not None else None
+        text = text[: match.start()] + " " + text[match.end() :]
+    return _WINDOW.sub(" ", text), hold
+
+
+def _clauses(text: str) -> list[str]:
+    """The parts of a text, each of which may be a goal."""
+    return [part.strip() for part in re.split(r"\bor\b|\band\b|[;\n:]|,(?!\d)|\.(?!\d)", text) if part.strip()]
+
+
+def _number(text: str) -> float | None:
+    """A number as people write it: ``1,000`` is a thousand, ``0,5`` a half; ``None`` where it could be either."""
+    if re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", text):
+        return float(text.replace(",", ""))
+    text = text.replace(",", ".")
+    return float(text) if text.count(".") <= 1 else None
+
+
+def _amounts(text: str) -> bool:
+    return any(pattern.search(text) for pattern in (_TIME, _PERCENT, _RATE, _OTHER))
+
+
+def _seconds(text: str) -> Iterator[float | None]:
+    for number, unit in _TIME.findall(text):
+        value = _number(number)
+        name = next(name for name, pattern in _TIMES.items() if re.fullmatch(pattern, unit, re.I))
+        yield None if value is None else convert(value, name, "s")
+
+
+def _goal(text: str) -> Goal | None:
+    """The goal of a clause with one meaning; ``None`` if it has none or several."""
+    times, shares = list(_seconds(text)), [_number(number) for number in _PERCENT.findall(text)]
+    rates = [
+        (number, unit, per) for number, unit, per in _RATE.findall(text) if per or unit.casefold() in ("rps", "qps")
+    ]
+    quantiles = [one or other or "50" for one, other in _QUANTILE.findall(text)]
+    if _RELATIVE.search(text) or len(times) > 1 or len(shares) > 1 or len(rates) > 1 or len(quantiles) > 1:
+        return None
+    if None in times or None in shares:
+        return None
+    if rates:
+        return None if times or shares or quantiles or _FAILING.search(text) else _rate(*rates[0])
+    share = shares[0] / 100 if shares and shares[0] is not None else None
+    if share is not None and not 0 < share < 1:
+        return None
+    if times and times[0]:
+        kind = _latency(text)
+        if not kind or _FAILING.search(text) or (share is not None and (quantiles or share <= 0.5)):
+            return None
+        if share is not None:
+            return Goal(kind, times[0], share, budget=True)
+        if quantiles:
+            return Goal(kind, times[0], float(quantiles[0]) / 100)
+        return Goal(kind, times[0], MEAN) if _MEAN.search(text) else None
+    if share is None or quantiles or any(pattern.search(text) for _, pattern in _KINDS[:3]):
+        return None
+    if _SOME.search(text):
+        return None
+    if _FAILING.search(text) and not _WORKING.search(text):
+        return Goal("error_ratio", share) if share < 0.5 else None
+    if _WORKING.search(text) and not _FAILING.search(text):
+        return Goal("error_ratio", 1 - share, budget=True) if share > 0.5 else None
+    return None
+
+
+def _latency(text: str) -> str:
+    """Which latency a text speaks of; empty where that is not sure."""
+    rest = _WHOLE.sub(" ", text)
+    kind = next((key for key, pattern in _KINDS if pattern.search(rest)), "")
+    if not kind and _WHOLE.search(text) and not re.search(r"[a-z]", _FILL.sub(" ", rest), re.I):
+        kind = "end_to_end_seconds"
+    return "" if kind == "end_to_end_seconds" and _PART.search(rest) else kind
+
+
+def _rate(number: str, unit: str, per: str) -> Goal | None:
+    value = _number(number)
+    if value is None:
+        return None
+    kind = "token" if unit.casefold().startswith("tok") else "request"
+    by = "minute" if per.casefold().startswith("min") else "s"
+    per_second = convert(value, f"{kind}/{by}", f"{kind}/s")
+    return Goal(f"{kind}s_per_second", per_second) if per_second else None
