@@ -245,7 +245,9 @@ class Cards:
 
     def remedy(self, finding: Finding) -> Action | None:
         """What the team can do about a reading that settled nothing; a claim is made on this very card."""
-        remedy = remedy_of(finding, finding.endpoint) if self.can["change_endpoints"] else None
+        if not self.can["change_endpoints"] or "observation" in finding.get_deferred_fields():
+            return None  # where only verdicts are read, nothing is to be done either
+        remedy = remedy_of(finding, finding.endpoint)
         if remedy is None or remedy == Remedy.CLAIM:
             return None
         return self.probe_action() if remedy == Remedy.PROBE else action(remedy, finding.endpoint, self.where)

@@ -24,7 +24,8 @@ from checklists.web.http import Request
 
 # When the release itself, without an endpoint, is probed next.
 NEXT_DUE = Subquery(ProbeSchedule.objects.filter(release=OuterRef("pk"), endpoint=None).values("due_at")[:1])
-READS_FINDINGS = ("checklist", "evidence")  # tabs that show what was seen, and the histogram in ``detail``
+READS_FINDINGS = ("checklist", "evidence")  # tabs that look into what was seen
+DRAWS_FINDINGS = (*READS_FINDINGS, "review")  # tabs that draw the histogram in ``detail``
 REFUSED = ("declined", "revoked")  # states of a waiver
 
 
@@ -42,11 +43,10 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     (``scorecards.cards.Card``), ``submission`` (the latest) and its ``standing``, both None before the first;
     ``chips`` (role and where its signature stands), ``gate`` (``GateDecision``), ``tabs``, ``can`` (name → bool) and
     ``now``; and what was read on the way: ``answers`` (with people and ``comment_count``), ``findings`` (the current
-    ones, without ``detail``; checklist and evidence also get ``observation`` and ``histogram``), ``waivers`` (neither
-    declined nor revoked), ``refused_waivers`` (the others) and ``endpoints``. Evidence gets the endpoints with their
-    ``schedule`` and the release with ``next_due``.
+    ones, without ``detail``; checklist, evidence and review get ``histogram``, the first two ``observation``),
+    ``waivers`` (neither declined nor revoked), ``refused_waivers`` (the others) and ``endpoints``. Evidence gets the
+    endpoints with their ``schedule`` and the release with ``next_due``.
     """
-    measured = tab in READS_FINDINGS
     release = release_or_404(request, slug, version, **({"next_due": NEXT_DUE} if tab == "evidence" else {}))
     now = timezone.now()
     answers = list(
@@ -55,8 +55,8 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     findings = list(
         Finding.objects.filter(release=release, current=True)
         .select_related("endpoint")
-        .defer("detail", *([] if measured else ["observation"]))
-        .annotate(**({"histogram": F("detail__histogram")} if measured else {}))
+        .defer("detail", *([] if tab in READS_FINDINGS else ["observation"]))
+        .annotate(**({"histogram": F("detail__histogram")} if tab in DRAWS_FINDINGS else {}))
         .order_by("item_key", "-measured_at")
     )
     asked = list(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -37,16 +38,17 @@ def finding(request: Request, slug: str, version: str, pk: int) -> HttpResponse:
     items = {item.key: item for item in view(release.edition).items}
     detail = row.detail if isinstance(row.detail, dict) else {}
     hosts = context["can"]["see_endpoints"]
-    kept = set(answers_of(row)) if hosts else set()
+    keep = timedelta(days=settings.PREFLIGHT["KEEP_ANSWERS_DAYS"])
+    kept = context["now"] - row.measured_at < keep  # retention drops them later, if at all
     context |= {
         "finding": row,
         "item": items.get(row.item_key),
         "probe": PROBES.get(row.probe),
         "requests": [
-            {**(entry if hosts else without_hosts(entry)), "kept": entry.get("answer") in kept}
+            {**(entry if hosts else without_hosts(entry)), "kept": kept and "answer" in entry}
             for entry in requests_of(row)
         ],
-        "keep_days": settings.PREFLIGHT["KEEP_ANSWERS_DAYS"],
+        "keep_days": keep.days,
         "rule": detail.get("rule") or "",
         "samples": detail.get("samples"),
         "histogram_data": detail.get("histogram"),
