@@ -48,7 +48,7 @@ class Limits(Probe):
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
-        served = _served(of_model(observation, others.get("identity.name-version", {})))
+        served = served_limits(of_model(observation, others.get("identity.name-version", {})))
         if item_key == "identity.input-limits":
             return _input(claims, observation, served)
         return _runtime(claims, observation, served)
@@ -64,7 +64,8 @@ class Limits(Probe):
 Served = dict[str, tuple[float, float, str]]  # key → smallest, largest, where the smallest was read
 
 
-def _served(readings: list[Reading]) -> Served:
+def served_limits(readings: list[Reading]) -> Served:
+    """The limits that these readings tell, by what they mean."""
     served: Served = {}
     decisive = {one.get("means") for one in readings if one.get("decisive") is True}
     for one in readings:
@@ -75,6 +76,12 @@ def _served(readings: list[Reading]) -> Served:
         # Two readings of one limit: the smaller is served. Several models with one reading each: a range.
         served[key] = (min(low, value), max(high, value), where if value < low else place)
     return served
+
+
+def truncates(observation: Observation) -> bool:
+    """Whether the server says that it cuts longer inputs off."""
+    rows = map(dict_of, list_of(observation.get("readings")))
+    return any(row.get("means") == "truncates" and row.get("value") is True for row in rows)
 
 
 def _input(claims: Claims, observation: Observation, served: Served) -> Judgement:
@@ -97,10 +104,7 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
             claimed=plain(wanted),
             unit=unit,
         )
-    cuts = any(
-        dict_of(one).get("means") == "truncates" and dict_of(one).get("value") is True
-        for one in list_of(observation.get("readings"))
-    )
+    cuts = truncates(observation)
     note = " The server says that it cuts longer inputs off." if cuts and not items else ""
     found: dict[str, Any] = {
         "claimed": plain(wanted),

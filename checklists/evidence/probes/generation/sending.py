@@ -17,7 +17,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.streams import Stream
-from checklists.evidence.probes.identity import same_name, served_models
+from checklists.evidence.probes.serving import is_called, served_models
 
 TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it
 NO_ROUTE = (404, 405, 501)
@@ -40,7 +40,7 @@ async def model_of(visit: Visit) -> str:
     rows, _ = await served_models(visit)
     hint = visit.target.model_hint
     for row in rows:
-        if same_name(hint, row["id"]) or same_name(hint, text_of(row.get("root"))):
+        if is_called(row, hint):
             return text_of(row["id"])
     return text_of(rows[0]["id"]) if rows else hint
 
