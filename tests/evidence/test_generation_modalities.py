@@ -156,7 +156,9 @@ def test_an_embedding_holds_numbers_and_no_text(vector: Any, verdict: str) -> No
     claims = claim(["text"], ["embedding"])
     table = {"/v1/models": MODELS, "POST /v1/embeddings": {"data": [{"embedding": vector}]}}
     observation, _ = look(PROBE, routes(table), family="llm", claims={ITEM: claims})
-    assert judge(PROBE, ITEM, claims, observation).verdict == verdict
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == verdict
+    assert ("200, but with no embedding" in judgement.reason) == (verdict != "verified")
 
 
 def test_a_model_that_was_not_made_for_embeddings_says_so_in_an_error_of_its_own() -> None:

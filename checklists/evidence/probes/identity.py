@@ -84,6 +84,8 @@ class Identity(Probe):
 
 
 def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bool) -> Judgement:
+    several = " and " in where
+    lists, gives = f"{where} list{'' if several else 's'}", f"{where} give{'' if several else 's'}"
     claimed = text_of(claims.get("model_id"))
     digest, revision = text_of(claims.get("artifact_digest")), text_of(claims.get("revision"))
     names = [text_of(row.get("id")) for row in models]
@@ -100,7 +102,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed,
             joined(names),
             "",
-            f"{where} lists {joined(names)}{note}, and not {claimed}.",
+            f"{lists} {joined(names)}{note}, and not {claimed}.",
             rule="id or root equal",
         )
     row = match[0] if match else {}
@@ -118,7 +120,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
                 want,
                 have,
                 "",
-                f"{where} gives another {label} than the one claimed.",
+                f"{gives} another {label} than the one claimed.",
                 rule=f"{label} equal",
             )
         elif want:
@@ -131,7 +133,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed or digest or revision,
             shown,
             "",
-            f"{where} gives the claimed {' and '.join(checked)}.{rest}",
+            f"{gives} the claimed {' and '.join(checked)}.{rest}",
             rule="digest or revision equal",
         )
     if not claimed:
@@ -148,13 +150,13 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed,
             root,
             "",
-            f"{where} gives {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}",
+            f"{gives} {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}",
             rule="root equal",
         )
     if alias or (root and not same_name(root, shown)):
         weak = f"that is only an alias for {root}" if root else "its name is the operator's to choose"
         return inconclusive(
-            f"{where} lists {shown}, but {weak}: an alias proves little.{rest}", claimed=claimed, observed=shown
+            f"{lists} {shown}, but {weak}: an alias proves little.{rest}", claimed=claimed, observed=shown
         )
     return Judgement(VERIFIED, claimed, shown, "", f"{where} lists exactly this name.{rest}", rule="id equal")
 

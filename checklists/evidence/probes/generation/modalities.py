@@ -194,7 +194,7 @@ def _told(sent: Sent, beside: dict[str, Any] | None = None) -> dict[str, Any]:
     said = words_of(sent.answer)
     told |= {
         "accepted": False,
-        "why": f"{status} {said}".strip() if status else sent.why,
+        "why": f"{status} {said}".strip() if status and not sent.answer.ok else sent.why,
         "no_route": status in NO_ROUTE,
     }
     in_words = status in (400, 415, 422, 501) and bool(_UNSUPPORTED.search(said))
