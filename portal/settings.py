@@ -257,8 +257,6 @@ SPECTACULAR_SETTINGS = {
         "WaiverDecision": "checklists.api.serializers.waivers.DECISIONS",
         "WaiverState": "checklists.assessments.models.WaiverState",
     },
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -26,6 +27,12 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 WITHOUT_BROWSER = "Chromium is not on PATH"
 WITHOUT_SERVERS = "Servers are not installed"
 
+
+# How fast examples are made says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile(
+    "preflight", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("preflight")
 
 # The rooms whose rules live in the database as much as in Python; `python -m tests` repeats their tests on SQLite.
 ROOMS = ("journal", "people", "catalog", "registry", "assessments", "evidence", "scorecards", "signoff", "notices")

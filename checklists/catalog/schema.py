@@ -28,7 +28,7 @@ Path = tuple[str | int, ...]
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
-PROBE = re.compile(r"[a-z]+(\.[a-z]+)+\Z")
+PROBE = re.compile(r"[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+\Z")
 EDITION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,2}\Z")
 NUMERIC = (ClaimType.INTEGER, ClaimType.NUMBER)
 CHOSEN = (ClaimType.CHOICE, ClaimType.MULTI_CHOICE)

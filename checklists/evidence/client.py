@@ -257,7 +257,7 @@ class Session:
         try:
             return await pool.handle_async_request(request)
         except (httpcore2.NetworkError, httpcore2.RemoteProtocolError, FetchError) as error:
-            kept = backend.opened == opened
+            kept = backend.opened == opened and request.method in (b"GET", b"HEAD")
             if not kept or (isinstance(error, FetchError) and error.kind != "unreachable"):
                 raise
             # The server has closed a connection that was kept: that is its right, and says nothing about it.

@@ -284,7 +284,7 @@ async def visit(job: Job, client: Client) -> services.Visited:
             requests = here.take_log()
             measured.append(services.Measurement(probe, here.clean(observation), requests, timezone.now()))
             job.done += 1
-        return services.Visited(job.endpoint, measured, here.clean_exchanges())
+        return services.Visited(job.endpoint, measured, here.clean_exchanges(), here.reached)
 
 
 def _refused(probe: Probe, target: Target) -> Observation | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from checklists.assessments.models import Status
@@ -79,6 +80,10 @@ def _fields(names: list[str]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _day(iso: str) -> str:
+    return f"{date.fromisoformat(iso):%-d %B %Y}"
 
 
 def _item(data: dict[str, Any], items: Items) -> str:
@@ -194,13 +199,15 @@ SENTENCES: dict[str, Words] = {
         f"noted that {_count(len(d['items']), 'acceptance')} came to an end"
     ),
     "assessments.comment.added": lambda e, d, i: f"commented on {_item(d, i)}",
-    "assessments.waiver.requested": lambda e, d, i: f"asked for a waiver for {_item(d, i)} until {d['expires_on']}",
+    "assessments.waiver.requested": lambda e, d, i: (
+        f"asked for a waiver for {_item(d, i)} until {_day(d['expires_on'])}"
+    ),
     "assessments.waiver.decided": lambda e, d, i: (
         f"{ {'approve': 'approved', 'decline': 'declined', 'revoke': 'revoked'}[d['decision']] } "
         f"the waiver for {_item(d, i)}"
     ),
     "assessments.waiver.expired": lambda e, d, i: (
-        f"noted that the waiver for {_item(d, i)} ran out on {d['expires_on']}"
+        f"noted that the waiver for {_item(d, i)} ran out on {_day(d['expires_on'])}"
     ),
     "evidence.run.requested": lambda e, d, i: (
         f"{'asked for' if d['reason'] == 'manual' else 'scheduled'} probe run {d['run']} "

@@ -2,7 +2,8 @@
 // saved it; a draft found on load, or after the connection came back, is sent again ("retry" in the form's hx-trigger).
 const user = document.body.dataset.user ?? "";
 const nameOf = (form) => `preflight:draft:${user}:${form.dataset.key}`;
-const formOf = (event) => event.detail?.elt?.closest?.("form[data-key]") ?? event.target.closest?.("form[data-key]");
+// Whose draft a request settles: the form's own, or taking the other version. Opening the comments inside it settles none.
+const formOf = ({ detail }) => (detail.elt.matches("form[data-key], .conflict a") ? detail.elt.closest("form[data-key]") : null);
 const forms = () => document.querySelectorAll("form[data-key]");
 const changes = new WeakMap(); // form -> number of changes so far
 const sent = new WeakMap(); // form -> the number of changes the running request carries

@@ -103,6 +103,25 @@ def test_what_is_typed_without_a_connection_is_kept_and_sent_later(
     assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e", "method": "LoRA"}
 
 
+def test_opening_the_comments_neither_claims_to_have_saved_nor_forgets_what_was_not(
+    visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
+) -> None:
+    noise.expect("failed: POST", "ERR_INTERNET_DISCONNECTED", "console error: htmx:")
+    visitor = visit(bob)
+    page = visitor.open(IDENTITY)
+    card = card_on(page)
+    page.route("**/answers/*/", lambda route: route.abort("internetdisconnected"))
+    card.get_by_label("Base model").fill("Llama 3.1 8B at a1f9c0e")
+    expect(saved_status(card)).to_contain_text("Not saved")
+    card.get_by_role("link", name="Comment").click()
+    expect(card.get_by_label("Your comment")).to_be_visible()
+    expect(saved_status(card)).to_contain_text("Not saved")
+    page.unroute("**/answers/*/")
+    page.reload()
+    expect(saved_status(card_on(page))).to_contain_text("Saved")
+    assert stored(release).claims["base_model"] == "Llama 3.1 8B at a1f9c0e"
+
+
 def test_a_page_closed_without_a_connection_is_sent_when_it_is_opened_again(
     visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
 ) -> None:

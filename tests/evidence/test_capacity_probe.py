@@ -249,6 +249,12 @@ def test_a_window_that_the_engine_may_not_use_proves_nothing() -> None:
     assert judged(PARALLELISM, on("H100", runtime=runtime), config=configs.MISTRAL_7B).verdict == "inconclusive"
 
 
+def test_it_speaks_only_of_what_is_claimed() -> None:
+    for claims, items in (({}, ()), ({RUNTIME: LIMITS, PEAK: {}}, (RUNTIME,)), (on("L4"), (PARALLELISM, RUNTIME))):
+        observation, _ = observe(PROBE.key, Target(name="", url="", claims=claims))
+        assert PROBE.speaks_to(observation) == items
+
+
 def test_a_document_that_can_no_longer_be_read_is_said_so() -> None:
     found = judged(RUNTIME, on("H100"), config={"model_type": "llama"})
     assert (found.verdict, "num_hidden_layers is missing" in found.reason) == ("inconclusive", True)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checklists.evidence.probes import PROBES
 from checklists.evidence.probes.generation import fingerprint
 from checklists.evidence.probes.generation.fingerprint import (
     PROMPTS,
@@ -134,6 +135,15 @@ def test_without_a_stored_fingerprint_there_is_none_to_compare_with() -> None:
     judgement = judge(PROBE, ITEM, CLAIM, take(Model()))
     assert judgement.verdict == "inconclusive"
     assert "No fingerprint was stored" in judgement.reason
+    assert PROBES[PROBE].speaks_to(take(Model())) == (None,)
+    assert judge(PROBE, None, {}, take(Model())).verdict == "verified"
+
+
+def test_a_comparison_that_fails_does_not_fall_silent() -> None:
+    observation, _ = look(PROBE, Generator().handler(), may_generate=False)
+    assert PROBES[PROBE].speaks_to(observation) == (ITEM, None)
+    compared = take(Model(), fingerprint=stored(take(Model())))
+    assert PROBES[PROBE].speaks_to(compared) == (ITEM, None)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The observations are such as the probes make of a real Prometheus; see ``real/te
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
-from checklists.evidence.probes.prometheus.base import workload_of
+from checklists.evidence.probes.prometheus.base import pattern_of, workload_of
 from checklists.evidence.probes.prometheus.hardware import same_gpu
 from checklists.evidence.probes.prometheus.load import PER_DAY
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
@@ -279,6 +280,8 @@ SCALING: list[Case] = [
     ({**REACT, "signal": "queue length"}, HPA, V, "scaled on"),
     (REACT, CPU, C, "scaled on cpu only"),
     ({**REACT, "signal": "CPU at 70 %"}, CPU, V, "scaled on cpu"),
+    ({**REACT, "signal": "GPU memory"}, {**HPA, "metrics": ["memory"]}, C, "scaled on memory only"),
+    ({**REACT, "signal": "first token latency"}, {**HPA, "metrics": ["e2e_request_latency"]}, I, "a person must tell"),
     ({**REACT, "signal": "GPU use"}, HPA, I, "a person must tell"),
     ({**REACT, "max_replicas": 8}, HPA, C, "Max replicas: claimed 8, set 4"),
     ({**REACT, "min_replicas": 0}, HPA, C, "Min replicas: claimed 0, set 1"),
@@ -292,7 +295,7 @@ SCALING: list[Case] = [
     ({}, HPA, I, "Seen: vllm_num_requests_waiting"),
 ]
 RAN = {
-    "from": "kube_deployment_status_replicas_ready",
+    "from": "kube_deployment_status_replicas",
     "steps": 10 * PER_DAY,
     "ceiling": 8.0,
     "min": 2.0,
@@ -376,6 +379,7 @@ KINDS = {"tgi_request_failure": {"validation": 3.0, "overloaded": 1.0, "stop": 9
 TOLD: list[Case] = [
     ({"classes": ["bad_request", "overload"]}, {"kinds": KINDS, "known": True}, V, "counted overloaded, validation"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": True}, C, "none that tells errors apart"),
+    ({"classes": ["bad_request", "input_shape"]}, {"kinds": KINDS, "known": True}, I, "is not told apart"),
     ({"classes": ["overload", "tokenizer"]}, {"kinds": KINDS, "known": True}, I, "tokenizer did not happen yet"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": False}, I, "none of the names is known"),
     ({}, {"kinds": KINDS}, I, "Seen: overloaded, validation"),
@@ -569,14 +573,22 @@ def test_a_pods_name_says_whose_it_is(pod: str, workload: str) -> None:
     assert workload_of(pod) == workload
 
 
+@given(st.lists(st.from_regex(r"[a-z]{1,3}(-[a-z0-9.]{1,3}){0,3}", fullmatch=True), min_size=1, max_size=8))
+def test_a_pattern_of_pods_matches_those_and_no_others(pods: list[str]) -> None:
+    pattern = re.compile(pattern_of(pods))
+    assert all(pattern.fullmatch(pod) for pod in pods)
+    assert not any(pattern.fullmatch(other) for pod in pods if (other := f"{pod}x") not in pods)
+
+
 def test_a_start_is_where_a_counter_begins_or_falls_and_not_where_the_window_begins() -> None:
     now = 1_700_000_000.0
     first = now - LOOK_BACK_S
     old = Series({"instance": "old"}, tuple((first + step * 300, float(step)) for step in range(500)))
     reset = Series({"instance": "reset"}, ((first, 5.0), (first + 300, 9.0), (now - 7200, 1.0), (now - 6900, 2.0)))
     young = Series({"instance": "young"}, ((now - 5000, 0.0), (now - 4700, 4.0)))
+    known_late = Series({"instance": "known-late"}, tuple((now - 9000 + n * 300, 9e6 + n * 300) for n in range(20)))
     newborn = Series({"instance": "newborn"}, ((now - 600, 0.0),))
-    found = starts(Reading(series=(old, reset, young, newborn)), now)
+    found = starts(Reading(series=(old, reset, young, known_late, newborn)), now)
     assert [(start.instance, start.at) for start in found] == [("young", now - 5000), ("reset", now - 7200)]
 
 

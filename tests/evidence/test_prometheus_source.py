@@ -126,12 +126,13 @@ ALERTS = {
 BUILD = {"status": "success", "data": {"version": "2.13.1", "revision": "cb7cbad5", "goVersion": "go1.13.1"}}
 
 
-def ask(url: str, question: Callable[[Prometheus], Awaitable[T]], **target: Any) -> T:
+def ask(prometheus: str, question: Callable[[Prometheus], Awaitable[T]], **target: Any) -> T:
     """What a question to the Prometheus at an address comes to."""
 
     async def asking() -> T:
         async with loopback_client(timeout_s=2.0).session() as session:
-            visit = Visit(Target("main", "http://127.0.0.1:9", prometheus_url=url, **target), session)
+            options = {"url": "http://127.0.0.1:9", "prometheus_url": prometheus, **target}
+            visit = Visit(Target("main", **options), session)
             return await question(Prometheus(visit))
 
     return asyncio.run(asking())
@@ -323,7 +324,8 @@ def test_the_endpoints_credentials_do_not_go_to_prometheus_and_a_question_is_sen
         await prometheus.instant("up")
 
     with serving(answering(200, VECTOR)) as server:
-        ask(server.url, twice, headers={"Authorization": "Bearer sk-secret-secret"})
+        # Even where both stand behind one address.
+        ask(server.url, twice, url=server.url, headers={"Authorization": "Bearer sk-secret-secret"})
         assert len(server.seen) == 1
         assert "authorization" not in server.seen[0].headers
 

@@ -57,7 +57,7 @@ def test_a_contradiction_is_told_once_not_after_every_run(team, alice, bob, edit
     for limit, told in ((4096, 1), (4096, 1), (8192, 1), (2048, 2)):
         run = request_run(release=release)
         held = claim_run(run_id=run.pk)
-        limits = {"limits": [{"key": "context_tokens", "value": limit, "where": "the model list"}]}
+        limits = {"readings": [{"means": "context_tokens", "value": limit, "where": "the model list"}]}
         seen = Measurement(PROBES["model.limits"], limits, (), timezone.now())
         record_findings(run=held, visits=[Visited(None, [seen])])
         finish_run(run=held)
@@ -68,7 +68,7 @@ def test_who_answered_hears_when_evidence_goes_stale(team, alice, bob, edition):
     release = make_release(make_model(team, alice), alice)
     save(answer_of(release, "identity.input-limits"), bob, claims={"max_input": 8192, "unit": "tokens"})
     held = claim_run(run_id=request_run(release=release).pk)
-    limits = {"limits": [{"key": "context_tokens", "value": 8192, "where": "the model list"}]}
+    limits = {"readings": [{"means": "context_tokens", "value": 8192, "where": "the model list"}]}
     seen = Measurement(PROBES["model.limits"], limits, (), timezone.now())
     record_findings(run=held, visits=[Visited(None, [seen])])
     later = timezone.now() + timedelta(days=40)

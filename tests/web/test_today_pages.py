@@ -74,7 +74,7 @@ def test_conditions_stay_until_they_are_done(release: Any, alice: Any, bob: Any,
 def test_everybody_has_a_today_that_says_what_to_do(cast: Cast) -> None:
     expected = {
         "alice": "Register a model", "carol": "Your team has no release yet", "mo": "Nothing waits for your signature",
-        "ada": "Journal", "root": "First steps",
+        "ada": "No release is open yet", "root": "First steps",
     }  # fmt: skip
     for name, words in expected.items():
         response = signed_in(getattr(cast, name)).get("/")
@@ -86,7 +86,19 @@ def test_whoever_only_leads_begins_with_the_overview(cast: Cast, team: Any) -> N
     client = signed_in(cast.leo)
     assert client.get("/")["Location"] == "/overview/"
     set_membership(team=team, user=cast.leo, role="viewer", by=cast.root)
-    assert "What blocks launches" in text(client.get("/"))
+    assert "Your team has no release yet" in text(client.get("/"))
+
+
+def test_whoever_oversees_sees_what_needs_a_decision(release: Any, cast: Cast) -> None:
+    make_ready(release, cast.alice)
+    make_finding(release, "identity.name-version", "contradicted", reason="It serves another revision.")
+    refresh(release_id=release.pk)
+    for name in ("ada",):
+        body = text(signed_in(getattr(cast, name)).get("/"))
+        assert "Blocked before a launch" in body, name
+        assert "Needs a decision this week" in body, name
+        assert "It serves another revision." in body, name
+    assert "Needs a decision this week" not in text(signed_in(cast.alice).get("/"))
 
 
 def test_somebody_in_no_team_is_told_whom_to_ask(db: None) -> None:

@@ -157,6 +157,7 @@ class Visit:
         self.session = session
         self.log: list[dict[str, Any]] = []
         self.exchanges: list[Exchange] = []
+        self.reached = False  # whether the endpoint itself answered anything
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._recognition: Recognition | None = None
         self._until: float | None = None
@@ -271,6 +272,7 @@ class Visit:
         except FetchError as error:
             entry["error"] = error.kind
             return Answer(error=error)
+        self.reached = self.reached or same_origin(url, self.target.url)
         entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
         self.exchanges.append(
             Exchange(

@@ -36,6 +36,7 @@ from checklists.evidence.probes.base import (
     dict_of,
     inconclusive,
     joined,
+    list_of,
     nothing_claimed,
     number_of,
     plain,
@@ -87,7 +88,12 @@ class Capacity(Probe):
         return {
             "architecture": dict_of(facts.get("architecture")),
             "size": text_of(dict_of(document.get("config")).get("paramSize")),
+            "claimed": [item for item in self.items if visit.target.claims.get(item)],
         }
+
+    def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
+        """Only of what is claimed: it looks again whenever that changes, and a new release has no findings yet."""
+        return tuple(item for item in self.items if item in list_of(observation.get("claimed")))
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE

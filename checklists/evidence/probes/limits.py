@@ -48,7 +48,7 @@ class Limits(Probe):
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
-        served = served_limits(of_model(observation, others.get("identity.name-version", {})))
+        served = _served(of_model(observation, others.get("identity.name-version", {})))
         if item_key == "identity.input-limits":
             return _input(claims, observation, served)
         return _runtime(claims, observation, served)
@@ -61,11 +61,23 @@ class Limits(Probe):
         return super().settles(item_key, stack)
 
 
+def cuts_off(observation: Observation) -> bool:
+    """Whether the server says that it shortens what is too long."""
+    readings = map(dict_of, list_of(observation.get("readings")))
+    return any(one.get("means") == "truncates" and one.get("value") is True for one in readings)
+
+
+def token_limits(observation: Observation, name_claims: Claims) -> list[float]:
+    """The limits on an input that the server declares for the claimed model, in tokens; empty if it declares none."""
+    served = _served(of_model(observation, name_claims))
+    found = next((served[key] for key in ("max_input", "context_tokens") if key in served), None)
+    return [found[0], found[1]] if found else []
+
+
 Served = dict[str, tuple[float, float, str]]  # key → smallest, largest, where the smallest was read
 
 
-def served_limits(readings: list[Reading]) -> Served:
-    """The limits that these readings tell, by what they mean."""
+def _served(readings: list[Reading]) -> Served:
     served: Served = {}
     decisive = {one.get("means") for one in readings if one.get("decisive") is True}
     for one in readings:
@@ -76,12 +88,6 @@ def served_limits(readings: list[Reading]) -> Served:
         # Two readings of one limit: the smaller is served. Several models with one reading each: a range.
         served[key] = (min(low, value), max(high, value), where if value < low else place)
     return served
-
-
-def truncates(observation: Observation) -> bool:
-    """Whether the server says that it cuts longer inputs off."""
-    rows = map(dict_of, list_of(observation.get("readings")))
-    return any(row.get("means") == "truncates" and row.get("value") is True for row in rows)
 
 
 def _input(claims: Claims, observation: Observation, served: Served) -> Judgement:
@@ -104,8 +110,7 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
             claimed=plain(wanted),
             unit=unit,
         )
-    cuts = truncates(observation)
-    note = " The server says that it cuts longer inputs off." if cuts and not items else ""
+    note = " The server says that it cuts longer inputs off." if cuts_off(observation) and not items else ""
     found: dict[str, Any] = {
         "claimed": plain(wanted),
         "observed": plain(low),

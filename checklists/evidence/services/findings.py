@@ -45,6 +45,7 @@ class Visited:
     endpoint: Endpoint | None
     measurements: Sequence[Measurement]
     exchanges: Sequence[probes.Exchange] = field(default_factory=tuple)
+    reached: bool = True  # whether the endpoint itself answered anything
 
     @property
     def name(self) -> str:
@@ -150,7 +151,7 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     Finding.objects.bulk_create(findings, ignore_conflicts=True)
     Finding.objects.filter(pk__in=_superseded(earlier, findings)).update(current=False)
     Exchange.objects.bulk_create(_exchanges(row, new), ignore_conflicts=True)
-    plan_next(release=release, reached={visit.endpoint_id: bool(visit.exchanges) for visit in new})
+    plan_next(release=release, reached={visit.endpoint_id: visit.reached for visit in new})
     journal.record(
         verb="evidence.findings.recorded",
         actor=None,

@@ -61,7 +61,7 @@ def plan_next(*, release: Release, reached: Mapping[int | None, bool]) -> None:
     A constant number of queries, and one for each dead host.
     """
     now = timezone.now()
-    ending = Finding.objects.current().filter(release=release, expires_at__gt=now).order_by()
+    ending = Finding.objects.current().filter(release=release, run__isnull=False, expires_at__gt=now).order_by()
     soonest = dict(ending.values_list("endpoint_id").annotate(Min("expires_at")))
     rows = list(ProbeSchedule.objects.filter(release=release).filter(_of(reached)))
     for row in rows:

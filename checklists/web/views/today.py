@@ -17,6 +17,8 @@ from checklists.registry.models import Model, Release
 from checklists.scorecards.models import ItemState
 from checklists.signoff.models import Condition, Submission
 from checklists.web.http import Request, signed_in
+from checklists.web.overview_page import overview_page
+from checklists.web.risk import Risk
 from checklists.web.views.reviews import queue
 from checklists.web.waiting import counted
 
@@ -42,8 +44,11 @@ def today(request: Request) -> HttpResponse:
     if user.access.has(OrganisationRole.ADMINISTRATOR):
         context |= _as_administrator()
     context["is_member"] = bool(user.access.own_teams)
-    context["is_leader"] = user.access.has(OrganisationRole.LEADER, OrganisationRole.AUDITOR)
     context["reads_journal"] = can(user, "journal.read")
+    leads = user.access.has(OrganisationRole.LEADER, OrganisationRole.AUDITOR)
+    context["oversees"] = (leads or context["reads_journal"]) and not context.get("fresh")
+    if context["oversees"]:
+        context |= {"page": overview_page(user=user, by_family=False, by_quality=False), "risks": list(Risk)}
     return render(request, "today/today.html", context)
 
 

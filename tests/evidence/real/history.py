@@ -179,8 +179,8 @@ def _hardware(past: Past, pod: str, node: str, age: float) -> None:
 def _kubernetes(past: Past) -> None:
     kube = {"job": "kube-state-metrics", "instance": "10.0.0.8:8080", "namespace": "llm"}
     young: Values = lambda at: 2 if at >= past.now - YOUNG else 1  # noqa: E731
-    past.gauge("kube_deployment_status_replicas_ready", {**kube, "deployment": "chat"}, young, age=AGE, step=300)
-    past.gauge("kube_deployment_status_replicas_ready", {**kube, "deployment": "slow"}, 1, age=YOUNG, step=300)
+    past.gauge("kube_deployment_status_replicas", {**kube, "deployment": "chat"}, young, age=AGE, step=300)
+    past.gauge("kube_deployment_status_replicas", {**kube, "deployment": "slow"}, 1, age=YOUNG, step=300)
     scaler = {**kube, "horizontalpodautoscaler": "chat"}
     target = {"scaletargetref_kind": "Deployment", "scaletargetref_name": "chat"}
     past.gauge("kube_horizontalpodautoscaler_info", {**scaler, **target}, 1)

@@ -38,8 +38,7 @@ from checklists.evidence.probes.generation.sending import (
     send,
     words_of,
 )
-from checklists.evidence.probes.limits import Limits, served_limits, truncates
-from checklists.evidence.probes.serving import of_model
+from checklists.evidence.probes.limits import Limits, cuts_off, token_limits
 from checklists.evidence.stacks import Stack
 
 ITEM = "identity.input-limits"
@@ -80,14 +79,8 @@ class OversizedInput(Probe):
         claims = claimed_of(visit, ITEM)
         wanted, unit = number_of(claims.get("max_input")), text_of(claims.get("unit")) or "tokens"
         limits = await Limits().observe(visit)
-        asked = {"model_id": await model_of(visit)}
-        served = [
-            number
-            for means, ranged in served_limits(of_model(limits, asked)).items()
-            if means in ("max_input", "context_tokens")
-            for number in ranged[:2]
-        ]
-        about: Observation = {"wanted": wanted, "unit": unit, "truncates": truncates(limits)}
+        served = token_limits(limits, claimed_of(visit, "identity.name-version"))
+        about: Observation = {"wanted": wanted, "unit": unit, "truncates": cuts_off(limits)}
         if unit == "tokens" and served:
             about["served"] = min(served)
             size = max(served)

@@ -77,6 +77,7 @@ class Fingerprint(Probe):
     key = "model.fingerprint"
     title = "Same model as at sign-off"
     items = ("identity.name-version",)
+    about_endpoint = True
     sends = (
         f"{len(PROMPTS)} short prompts, twice: completions of at most {TOKENS} tokens at temperature 0 with log "
         "probabilities, or one embedding each."
@@ -119,7 +120,7 @@ class Fingerprint(Probe):
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
-        claimed = text_of(claims.get("model_id"))
+        claimed = text_of(claims.get("model_id")) if item_key else "answers alike when asked twice"
         if why := fact_error(observation):
             return inconclusive(why, claimed=claimed)
         prompts, reference = dict_of(observation.get("prompts")), dict_of(observation.get("reference"))
@@ -132,6 +133,10 @@ class Fingerprint(Probe):
         )
         base = Judgement(INCONCLUSIVE, claimed, f"digest {text_of(observation.get('digest'))[:12]}", rule=rule)
         base = dataclasses.replace(base, samples=len(prompts))
+        if item_key is None:
+            verdict = VERIFIED if own >= SAME_TEXT else INCONCLUSIVE
+            reason = f"A fingerprint was taken twice; {own:.0%} of the answers agree."
+            return dataclasses.replace(base, verdict=verdict, reason=reason)
         strange = ""
         for other in map(dict_of, list_of(observation.get("others"))):
             verdict, told = _against(prompts, other, own, noise)
@@ -157,6 +162,12 @@ class Fingerprint(Probe):
         if verdict != CONTRADICTED and strange:
             return dataclasses.replace(base, verdict=CONTRADICTED, reason=f"{words[verdict]} {strange}")
         return dataclasses.replace(base, verdict=verdict, reason=words[verdict])
+
+    def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
+        """Of the model only where there is something to compare with, or where no fingerprint could be taken: silence
+        would clear what an earlier comparison found."""
+        compares = fact_error(observation) or observation.get("reference") or observation.get("others")
+        return (*self.items, None) if compares else (None,)
 
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in SERVES_NONE:

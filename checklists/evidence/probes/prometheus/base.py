@@ -29,7 +29,7 @@ from checklists.evidence.stacks import STACKS, Meaning, Stack, stack_of_metrics
 WINDOW, WINDOW_S = "7d", 7 * 86_400
 WEEK = "in the last 7 days"
 MIN_SAMPLES = 20
-MAX_PODS = 60
+MAX_PODS = 300
 # What tells which model, pods and addresses the endpoint's series belong to: few series each, and always exported.
 _ANCHORS = ("requests_running", "requests_waiting", "generation_tokens_total", "requests_total", "end_to_end_seconds")
 WORDS = {
@@ -106,7 +106,7 @@ class Scope:
             return ""
         where = {
             "namespace": any_of(sorted({namespace for namespace, _ in self.pods})),
-            "pod": any_of([pod for _, pod in self.pods]),
+            "pod": pattern_of(pod for _, pod in self.pods),
         }
         moved = {f"exported_{key}": value for key, value in where.items()}
         parts = (
@@ -167,6 +167,15 @@ def workload_of(pod: str) -> str:
     return pod
 
 
+def pattern_of(pods: Iterable[str]) -> str:
+    """A regular expression for exactly these pods, short where they share what stands before the last dash."""
+    groups: dict[str, list[str]] = {}
+    for pod in pods:
+        front, dash, last = pod.rpartition("-")
+        groups.setdefault(front + dash, []).append(last)
+    return "|".join(f"{any_of([front])}({any_of(lasts)})" for front, lasts in groups.items())
+
+
 def _host(instance: str) -> str:
     host, colon, port = instance.rpartition(":")
     return host if colon and port.isdigit() else instance
@@ -208,7 +217,9 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
             return fault("ambiguous", f"{selector} selects {len(models)} models ({joined(models, 3)}); add {label}.")
     pods = sorted({(series.label("namespace"), series.label("pod")) for series in seen.series if series.label("pod")})
     instances = sorted({name for series in seen.series if (name := series.labels.get("instance", ""))})
-    scope = Scope(prometheus, labels, names, stack, tuple(pods[:MAX_PODS]), tuple(instances), anchor)
+    if len(pods) > MAX_PODS:  # with a part of them, GPUs and replicas would be counted wrongly
+        return fault("too_large", f"{selector} selects {len(pods)} pods; more than {MAX_PODS} are not looked at.")
+    scope = Scope(prometheus, labels, names, stack, tuple(pods), tuple(instances), anchor)
     head = {"where": f"{where}, {selector}", "stack": stack.key if stack else "", "window": WEEK}
     return scope, {**head, "replicas_seen": len(instances)}
 

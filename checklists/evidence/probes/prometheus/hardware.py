@@ -28,6 +28,7 @@ from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
     WEEK,
     WINDOW,
+    WINDOW_S,
     PrometheusProbe,
     Scope,
     distinct_gpus,
@@ -64,15 +65,21 @@ async def gpu_history(scope: Scope, history: Mapping[str, Points]) -> tuple[Poin
     name, own, _ = await scope.gpu_series(GPU_SERIES)
     if name and own:
         reading = await scope.prometheus.range(distinct_gpus(scope.gpus(name)), HISTORY_S)
-        if points := reading.points:
+        if points := _recent(reading.points):
             return points, "gpu"
     if scope.pods:
         asked = scope.on_pods("kube_pod_container_resource_requests", patterns={"resource": any_of(GPU_RESOURCES)})
         reading = await scope.prometheus.range(f"sum({asked})", HISTORY_S)
-        if points := reading.points:
+        if points := _recent(reading.points):
             return points, "gpu"
     replicas = history.get("replicas", {})
     return replicas, "replica" if replicas else ""
+
+
+def _recent(points: Points) -> Points:
+    """The last week of a month: pods that are gone since are not known, and their GPUs would be missing before."""
+    last = max(points, default=0.0)
+    return {at: value for at, value in points.items() if at > last - WINDOW_S}
 
 
 class PeakMemory(PrometheusProbe):
@@ -224,7 +231,8 @@ class UnitThroughput(PrometheusProbe):
         if fault:
             return fault
         gpus, per = await gpu_history(scope, history)
-        return {"window": MONTH, "per": per, "unit_load": summaries(history, gpus)}
+        window = WEEK if per == "gpu" else MONTH
+        return {"window": window, "per": per, "unit_load": summaries(history, gpus)}
 
     def claimed(self, claims: Claims) -> str:
         wanted = number_of(claims.get("per_gpu_second"))
@@ -237,7 +245,7 @@ class UnitThroughput(PrometheusProbe):
             return nothing_claimed("")
         shown = f"{unit} per GPU-second"
         claimed = plain(wanted)
-        per = text_of(observation.get("per"))
+        per, window = text_of(observation.get("per")), text_of(observation.get("window"))
         gpus = 1.0 if per == "gpu" else number_of(others.get("compute.parallelism", {}).get("gpus"))
         low, high = bounds_in(observation, series, "unit_load")
         peak = value_of(low, "max")
@@ -246,11 +254,11 @@ class UnitThroughput(PrometheusProbe):
             return inconclusive(why, claimed=claimed, unit=shown)
         if peak is None:
             return inconclusive(
-                f"{where_of(observation)} has no samples of {series} {MONTH}.", claimed=claimed, unit=shown
+                f"{where_of(observation)} has no samples of {series} {window}.", claimed=claimed, unit=shown
             )
         best = peak / gpus
         counted = "GPUs as measured" if per == "gpu" else f"{plain(gpus)} GPUs a replica as claimed"
-        source = f"{where_of(observation)} {MONTH}, {counted}"
+        source = f"{where_of(observation)} {window}, {counted}"
         words: dict[str, Any] = {"claimed": claimed, "unit": shown}
         words["rule"] = (
             "peak ÷ GPUs ≥ claim: verified; below it although every replica had requests waiting: contradicted"

@@ -194,6 +194,17 @@ class ThroughputVisible(PrometheusProbe):
         return inconclusive(why, claimed=name, observed=found)
 
 
+def _told_apart(classes: list[str], kinds: set[str]) -> set[str]:
+    """The classes that have a kind to themselves: one kind that two of them share tells neither from the other."""
+    found: set[str] = set()
+    left = set(kinds)
+    for name in sorted(set(classes), key=lambda name: len(ERROR_CLASSES[name] & kinds)):
+        if own := sorted(ERROR_CLASSES[name] & left):
+            left.discard(own[0])
+            found.add(name)
+    return found
+
+
 class ErrorsVisible(PrometheusProbe):
     """Which kinds of failures the endpoint's counters tell apart."""
 
@@ -226,7 +237,7 @@ class ErrorsVisible(PrometheusProbe):
         rows = {name: dict_of(row) for name, row in dict_of(observation.get("kinds")).items()}
         kinds = {kind for row in rows.values() for kind, count in row.items() if number_of(count) and kind not in FINE}
         counters = joined([*rows, *[text_of(n) for n in list_of(observation.get("counters")) if n not in rows]], 4)
-        shown = {name for name in classes if ERROR_CLASSES[name] & kinds}
+        shown = _told_apart(classes, kinds)
         seen = joined(sorted(kinds)) or "none"
         if not classes:
             return nothing_claimed("" if seen == "none" else seen)

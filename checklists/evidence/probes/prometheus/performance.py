@@ -310,7 +310,7 @@ def _by_price(
     least = gpu_second * gpus / best * size if best else None
     basis = f"A GPU-second costs {short(gpu_second)} {currency} by the claims".rstrip()
     average = f"{short(mean / gpus)} {series} came out of it on average"
-    reason = f"{basis}; {average}: {short(cost)} {shown}; {where_of(observation)} {MONTH}."
+    reason = f"{basis}; {average}: {short(cost)} {shown}; {where_of(observation)}."
     found: dict[str, Any] = {"claimed": claimed, "unit": shown, "rule": _COST_RULE}
     if cost <= wanted:
         return Judgement(VERIFIED, observed=short(cost), reason=reason, **found)

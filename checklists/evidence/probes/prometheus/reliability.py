@@ -86,7 +86,9 @@ class Backpressure(PrometheusProbe):
             return Judgement(CONTRADICTED, reason=reason, **words)
         if how == "reject" and rejected:
             counters = joined([text_of(name) for name in list_of(observation.get("counters"))])
-            reason = f"{int(rejected)} requests were refused for overload ({counters}); {joined(told)}, {source}."
+            reason = (
+                f"{int(rejected)} requests were refused, as 429 or 503 mean ({counters}); {joined(told)}, {source}."
+            )
             return Judgement(VERIFIED, reason=reason, **words)
         if how == "queue" and running == most and waiting:
             return Judgement(

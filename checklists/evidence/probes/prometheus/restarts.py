@@ -9,10 +9,11 @@ from typing import Any
 
 from checklists.evidence.probes.base import Observation
 from checklists.evidence.probes.prometheus.base import Scope
-from checklists.evidence.sources.prometheus import STEP_S, Reading
+from checklists.evidence.sources.prometheus import STEP_S, Reading, Series
 
 LOOK_BACK_S = 2 * 86_400
 EARLY_S = 600
+FEW = 20.0  # requests that a process may have answered before it was scraped
 TRIED = 3  # of the newest restarts
 
 
@@ -43,11 +44,17 @@ def starts(reading: Reading, now: float) -> list[Restart]:
         before: tuple[float, float] | None = None
         for at, value in series.points:
             begins = before is None and at > now - LOOK_BACK_S + 3 * STEP_S
-            if begins or (before is not None and value < before[1]):
+            if (begins or (before is not None and value < before[1])) and _is_new(series, at, value):
                 found.append(Restart(series.labels.get("instance", ""), at))
             before = (at, value)
     old = [start for start in found if start.instance and start.at < now - 3600]
     return sorted(old, key=lambda start: -start.at)[:TRIED]
+
+
+def _is_new(series: Series, at: float, value: float) -> bool:
+    """Whether a counter counts from a start: not one of an old process that was only scraped from then on."""
+    then = next((later for when, later in series.points if when >= at + EARLY_S), value)
+    return value <= max(then - value, FEW)
 
 
 async def early_and_late(

@@ -328,11 +328,11 @@ class ScalingStrategy(PrometheusProbe):
                 return Judgement(CONTRADICTED, reason=reason, **words)
         if strategy == "fixed":
             return Judgement(VERIFIED, reason=f"Its scaler holds it at {_n(low)}: {source}.", **words)
-        if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and not _words(signal) & {"cpu", "memory"}:
+        if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and not _same_signal(signal, "cpu memory"):
             return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
         if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
             return Judgement(VERIFIED, reason=f"It is scaled by a schedule: {source}.", **words)
-        if strategy == "reactive" and any(_words(signal) & _words(name) for name in (*metrics, *triggers)):
+        if strategy == "reactive" and any(_same_signal(signal, name) for name in (*metrics, *triggers)):
             return Judgement(
                 VERIFIED, reason=f"It is scaled on {seen}, between {_n(low)} and {_n(high)}: {source}.", **words
             )
@@ -343,41 +343,51 @@ class ScalingStrategy(PrometheusProbe):
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
 _SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
 # Words that say nothing about which signal is meant.
-_IDLE = {
-    "num",
-    "per",
-    "replica",
-    "replicas",
-    "total",
-    "the",
-    "of",
-    "and",
-    "target",
-    "average",
-    "seconds",
-    "rate",
-    "vllm",
-}
-_IDLE |= {
-    "sglang",
-    "s0",
-    "s1",
-    "prometheus",
-    "scaler",
-    "prometheusscaler",
-    "metric",
-    "metrics",
-    "requests",
-    "dev",
-    "fi",
-}
+_IDLE = frozenset(
+    [
+        "num",
+        "per",
+        "replica",
+        "replicas",
+        "total",
+        "the",
+        "of",
+        "and",
+        "target",
+        "average",
+        "seconds",
+        "rate",
+        "vllm",
+        "sglang",
+        "s0",
+        "s1",
+        "prometheus",
+        "scaler",
+        "prometheusscaler",
+        "metric",
+        "metrics",
+        "requests",
+        "dev",
+        "fi",
+    ]
+)
+# Words that many signals share, and that tell only where there are no others.
+_VAGUE = frozenset(
+    ["latency", "token", "tokens", "time", "usage", "utilization", "utilisation", "util", "length", "request"]
+)
 
 
 def _words(text: str) -> set[str]:
     """The words of a signal or of a metric's name that say what it is."""
     words = re.findall(r"[a-z][a-z0-9]*", text.casefold().replace("_", " "))
     found = {_SAME.get(word, word) for word in words if word not in _IDLE and len(word) > 1}
-    return found or ({"requests"} if "requests" in words else set())
+    return (found - _VAGUE) or found or ({"requests"} if "requests" in words else set())
+
+
+def _same_signal(claimed: str, metric: str) -> bool:
+    """Whether a signal in words means a metric: a telling word in common, and both of a GPU or neither."""
+    ours, theirs = _words(claimed), _words(metric)
+    return bool(ours & theirs) and ("gpu" in ours) == ("gpu" in theirs)
 
 
 def _n(value: float | None) -> str:
@@ -403,7 +413,7 @@ class LoadNotes(PrometheusProbe):
                 return outcome.problem
             ceiling = max((series.value for series in readings.get("max", Reading()).series), default=None)
             for kind in ("deployment", "statefulset"):
-                name = f"kube_{kind}_status_replicas_ready"
+                name = f"kube_{kind}_status_replicas"
                 reading = await scope.prometheus.range(
                     f"max({_moved(name, {**here, kind: scope.workload})})", HISTORY_S
                 )
@@ -450,7 +460,7 @@ class LoadNotes(PrometheusProbe):
             reason = f"It stood at the scaler's maximum of {_n(ceiling)} for {pinned:.0%} of the time; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
         if low < rest and by_kubernetes:
-            return Judgement(CONTRADICTED, reason=f"{seen} replicas were ready, fewer than noted; {source}.", **words)
+            return Judgement(CONTRADICTED, reason=f"{seen} replicas existed, fewer than noted; {source}.", **words)
         if low < rest:
             why = f"{seen} replicas were scraped; one that was not scraped may have run all the same. {source}."
             return inconclusive(why, claimed=self.claimed(claims), observed=seen, unit="replicas")
