@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,8 @@ API = [
     Row("probe-runs", "post", WRITERS | REVIEWERS, R),
     Row("probe-run", "get", EVERYBODY, (*R, "run")),
     Row("findings", "get", EVERYBODY, R),
+    Row("findings-export", "get", EVERYBODY, R),
+    Row("finding", "get", EVERYBODY, (*R, "finding")),
     Row("scorecard", "get", EVERYBODY, R),
     Row("waivers", "get", EVERYBODY, R),
     Row("waivers", "post", WRITERS, R, data=WAIVER),
@@ -103,6 +106,7 @@ API = [
     Row("architecture", "put", WRITERS, R, data=CONFIG),
     Row("architecture", "delete", WRITERS, R),
     Row("gate", "get", EVERYBODY, query="?model=assist-chat&version=1.0&artifact_digest=" + DIGEST, about_model=False),
+    Row("coverage", "get", EVERYBODY, about_model=False, query="?stack=vllm"),
     Row("overview", "get", EVERYBODY, about_model=False),
     Row("journal", "get", AUDIT, about_model=False),
     Row("schema", "get", EVERYBODY, about_model=False, public=True),
@@ -119,6 +123,7 @@ WEB = [
     Row("catalog", "get", EVERYBODY, about_model=False),
     Row("edition", "get", EVERYBODY, ("checklist_slug", "edition"), about_model=False),
     Row("catalog_item", "get", EVERYBODY, ("checklist_slug", "edition", "item_key"), about_model=False),
+    Row("coverage", "get", EVERYBODY, query="?stack=vllm", about_model=False),
     Row("search", "get", EVERYBODY, query="?q=assist", about_model=False),
     Row("inbox", "get", EVERYBODY, about_model=False),
     Row("settings", "get", EVERYBODY, about_model=False),
@@ -142,6 +147,14 @@ WEB = [
     Row("routes", "post", ADMIN, about_model=False),
     Row("networks", "get", AUDIT, about_model=False),
     Row("networks", "post", ADMIN, data={"action": "add", "cidr": "10.1.0.0/16"}, about_model=False),
+    Row("freshness", "get", AUDIT, about_model=False),
+    Row(
+        "freshness",
+        "post",
+        ADMIN,
+        data={"action": "set", "item_key": "identity.lineage", "tier": 0, "amount": 2, "unit": 24},
+        about_model=False,
+    ),
     Row("tokens", "get", EVERYBODY, about_model=False),
     Row("tokens", "post", EVERYBODY, data={"name": "t", "days": 30}, about_model=False),
     Row("theme", "post", EVERYBODY, data={"theme": "dark"}, about_model=False, public=True),
@@ -172,6 +185,9 @@ WEB = [
     Row("confirm_answers", "post", WRITERS, R),
     Row("evidence", "get", EVERYBODY, R),
     Row("finding", "get", EVERYBODY, (*R, "finding")),
+    Row("finding_answer", "get", ENDPOINT_READERS, (*R, "finding", "answer")),
+    Row("findings_json", "get", EVERYBODY, R),
+    Row("finding_json", "get", EVERYBODY, (*R, "finding")),
     Row("probe_run_create", "post", WRITERS | REVIEWERS, R),
     Row("probe_run", "get", EVERYBODY, (*R, "run")),
     Row("endpoint_create", "get", WRITERS, R),
@@ -226,9 +242,14 @@ def world(cast, team, edition):
         probe_version="1",
         verdict="inconclusive",
         reason="Nothing was served.",
+        detail={"requests": [{"line": "GET /v1/models", "key": "ours", "status": 200, "ms": 9, "answer": 0}]},
         measured_at=submission.submitted_at,
         expires_at=submission.due_at,
     )
+    run.exchanges.create(
+        endpoint_name=endpoint.name, number=0, line="GET /v1/models", status=200, content_type="application/json",
+        packed=zlib.compress(b'{"data": []}'), created_at=submission.submitted_at,
+    )  # fmt: skip
     assert SignOff.objects.count() == 1
     return {
         "checklist_slug": "genai-readiness",
@@ -245,6 +266,7 @@ def world(cast, team, edition):
         "number": submission.number,
         "condition": Condition.objects.get().pk,
         "finding": finding.pk,
+        "answer": 0,
     }
 
 

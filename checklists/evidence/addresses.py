@@ -51,6 +51,7 @@ DENIED_V4 = _networks(
 )
 PUBLIC_V6 = _networks("2000::/3")
 DENIED_V6 = _networks("2001::/23 2001:db8::/32 2002::/16 3fff::/20")
+NOT_ALLOWED = "no administrator has allowed its network"
 # Names of metadata services, refused before anybody is asked what they resolve to.
 NEVER_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "metadata.azure.com", "metadata.azure.internal"}
 NEVER_NAMES |= {"instance-data", "instance-data.ec2.internal", "metadata.tencentyun.com"}
@@ -97,7 +98,7 @@ class Policy:
             public = not _within(address, DENIED_V4)
         else:
             public = _within(address, PUBLIC_V6) and not _within(address, DENIED_V6)
-        return "" if public else "is not a public address, and no administrator has allowed its network"
+        return "" if public else f"is not a public address, and {NOT_ALLOWED}"
 
     def check(self, address: str) -> None:
         """Raise ``FetchError`` (refused_address) unless this literal address may be reached."""

@@ -4,8 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TypedDict
 
+from checklists.evidence.metrics import Histogram
 from checklists.web.bars import STATES
 
 WEEKS = 12
@@ -24,11 +26,20 @@ class Point(TypedDict):
     counts: Mapping[str, int]
 
 
-class Bucket(TypedDict):
-    """One bar of a histogram: how many observations up to `upper`; infinity for the last, open one."""
+class Goal(TypedDict):
+    """A goal drawn into a histogram, such as `p95` at 800."""
 
-    upper: float
-    count: int
+    label: str
+    value: float
+
+
+class Distribution(TypedDict):
+    """A histogram to draw: each bucket's upper bound (the last may be infinite) and samples, and goals in that unit."""
+
+    uppers: Sequence[float]
+    counts: Sequence[int]
+    goals: Sequence[Goal]
+    unit: str
 
 
 class Launch(TypedDict):
@@ -84,25 +95,97 @@ def areas(points: Sequence[Point]) -> list[tuple[str, str]]:
     return drawn
 
 
-def histogram_bars(buckets: Sequence[Bucket], goal: float | None) -> tuple[list[Bar], float | None]:
-    """Bars in a box of 100 by 100 and the x of the goal line; buckets that start at or above the goal are `over`.
+def distribution_of(data: object) -> Distribution | None:
+    """The histogram that a finding keeps (``Histogram.picture``), or ``None`` for anything else.
 
-    Buckets are equally wide, whatever their bounds, as latency buckets grow by factors; the goal lies between them in
+    Empty buckets at both ends are left out, but for one at the lower end and those in which a goal lies.
+    """
+    histogram = Histogram.from_json(data)
+    if histogram is None or not isinstance(data, Mapping):
+        return None
+    goals: list[Goal] = [
+        {"label": str(goal.get("label", "")), "value": float(goal["value"])}
+        for goal in data.get("goals") or []
+        if isinstance(goal, Mapping) and isinstance(goal.get("value"), int | float)
+    ]
+    counts = [round(later - earlier) for earlier, later in pairwise((0.0, *histogram.counts))]
+    held = [next(index for index, bound in enumerate(histogram.bounds) if goal["value"] <= bound) for goal in goals]
+    full = sorted([index for index, count in enumerate(counts) if count] + held)
+    if not any(counts):
+        return None
+    first, end = max(0, full[0] - 1), full[-1] + 1
+    unit = str(data.get("unit", ""))
+    return {"uppers": histogram.bounds[first:end], "counts": counts[first:end], "goals": goals, "unit": unit}
+
+
+def histogram_bars(shown: Distribution) -> tuple[list[Bar], list[tuple[Goal, float]]]:
+    """Bars in a box of 100 by 100, and each goal with its x; buckets that start at or above all goals are `over`.
+
+    Buckets are equally wide, whatever their bounds, as latency buckets grow by factors; a goal lies between them in
     proportion to the bounds of the bucket it falls into.
     """
-    highest = max((bucket["count"] for bucket in buckets), default=0)
+    counts = shown["counts"]
+    highest = max(counts, default=0)
     if not highest:
-        return [], None
-    step = 100 / len(buckets)
-    bars, goal_x, lower = [], None, 0.0
-    for index, bucket in enumerate(buckets):
-        height = 100 * bucket["count"] / highest
-        bars.append(Bar(index * step, 100 - height, step * 0.86, height, goal is not None and lower >= goal))
-        if goal is not None and goal_x is None and goal <= bucket["upper"]:
-            inside = 0.5 if math.isinf(bucket["upper"]) else (goal - lower) / ((bucket["upper"] - lower) or 1)
-            goal_x = (index + max(inside, 0.0)) * step - 0.07 * step
-        lower = bucket["upper"]
-    return bars, goal_x
+        return [], []
+    uppers = shown["uppers"]
+    strictest = max((goal["value"] for goal in shown["goals"]), default=math.inf)
+    step, bars, lower = 100 / len(counts), [], 0.0
+    for index, (upper, count) in enumerate(zip(uppers, counts, strict=True)):
+        height = 100 * count / highest
+        bars.append(Bar(index * step, 100 - height, step * 0.86, height, lower >= strictest * (1 - 1e-9)))
+        lower = upper
+    return bars, [(goal, x) for goal in shown["goals"] if (x := _between(uppers, goal["value"], step)) is not None]
+
+
+def _between(uppers: Sequence[float], value: float, step: float) -> float | None:
+    lower = 0.0
+    for index, upper in enumerate(uppers):
+        if value <= upper:
+            inside = 0.5 if math.isinf(upper) else (value - lower) / ((upper - lower) or 1)
+            return (index + max(inside, 0.0)) * step - 0.07 * step
+        lower = upper
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A piece of a column in a box of 100 by 100, y downwards."""
+
+    state: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def columns(runs: Sequence[Mapping[str, int]], slots: int) -> list[list[Box]]:
+    """One stacked column for each run (state → count), the last at the right edge; as high as the largest is 100.
+
+    There is room for `slots` columns, so that few runs do not look like many.
+    """
+    highest = max((sum(counts.values()) for counts in runs), default=0)
+    step = 100 / max(slots, len(runs), 1)
+    drawn = []
+    for index, counts in enumerate(runs):
+        x, floor, boxes = 100 - (len(runs) - index) * step, 100.0, []
+        for state in STATES:
+            if count := counts.get(state, 0):
+                height = 100 * count / highest
+                floor -= height
+                boxes.append(Box(state, x, floor, step * 0.8, height))
+        drawn.append(boxes)
+    return drawn
+
+
+def heights(values: Sequence[float | None]) -> list[float]:
+    """Where each of a series of numbers lies in a box of height 100, y downwards; in the middle what has no number.
+
+    The smallest lies at 85 and the largest at 15; if all are the same, all lie in the middle.
+    """
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    return [50.0 if value is None or high == low else 85 - 70 * (value - low) / (high - low) for value in values]
 
 
 def launch_marks(launches: Sequence[Launch], today: date) -> tuple[list[Mark], int]:

@@ -24,6 +24,7 @@ ACTIVE = {
     "catalog": "catalog",
     "edition": "catalog",
     "catalog_item": "catalog",
+    "coverage": "catalog",
     "inbox": "inbox",
 }
 # Pages about one release: where a reviewer comes to from the queue, and a team from its models.
@@ -35,6 +36,7 @@ ELSEWHERE = {
     "teams",
     "team",
     "routes",
+    "freshness",
     "networks",
     "tokens",
     "journal",

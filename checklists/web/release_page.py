@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F, OuterRef, Subquery
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
 from checklists.assessments.models import Answer, Waiver
-from checklists.evidence.models import Finding
+from checklists.evidence.models import Finding, ProbeSchedule
 from checklists.people.rules import can
 from checklists.registry.models import Endpoint, Release, Stage
 from checklists.scorecards.cards import build_card
@@ -22,14 +22,16 @@ from checklists.signoff.snapshots import take_snapshot
 from checklists.signoff.standing import standing_of
 from checklists.web.http import Request
 
+# When the release itself, without an endpoint, is probed next.
+NEXT_DUE = Subquery(ProbeSchedule.objects.filter(release=OuterRef("pk"), endpoint=None).values("due_at")[:1])
+READS_FINDINGS = ("checklist", "evidence")  # tabs that show what was seen, and the histogram in ``detail``
 REFUSED = ("declined", "revoked")  # states of a waiver
 
 
-def release_or_404(request: Request, slug: str, version: str) -> Release:
+def release_or_404(request: Request, slug: str, version: str, **annotations: Any) -> Release:
     """The release with its model, team and edition, if the viewer may see it (one query)."""
-    release: Release = get_object_or_404(
-        Release.objects.visible_to(request.user).with_model(), model__slug=slug, version=version
-    )
+    rows = Release.objects.visible_to(request.user).with_model().annotate(**annotations)
+    release: Release = get_object_or_404(rows, model__slug=slug, version=version)
     return release
 
 
@@ -40,10 +42,12 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     (``scorecards.cards.Card``), ``submission`` (the latest) and its ``standing``, both None before the first;
     ``chips`` (role and where its signature stands), ``gate`` (``GateDecision``), ``tabs``, ``can`` (name → bool) and
     ``now``; and what was read on the way: ``answers`` (with people and ``comment_count``), ``findings`` (the current
-    ones, without ``detail``, and outside of checklist and evidence without ``observation``), ``waivers`` (neither
-    declined nor revoked), ``refused_waivers`` (the others) and ``endpoints``.
+    ones, without ``detail``; checklist and evidence also get ``observation`` and ``histogram``), ``waivers`` (neither
+    declined nor revoked), ``refused_waivers`` (the others) and ``endpoints``. Evidence gets the endpoints with their
+    ``schedule`` and the release with ``next_due``.
     """
-    release = release_or_404(request, slug, version)
+    measured = tab in READS_FINDINGS
+    release = release_or_404(request, slug, version, **({"next_due": NEXT_DUE} if tab == "evidence" else {}))
     now = timezone.now()
     answers = list(
         Answer.objects.filter(release=release).with_people().annotate(comment_count=Count("comments")).order_by("pk")
@@ -51,14 +55,16 @@ def release_context(request: Request, slug: str, version: str, tab: str) -> dict
     findings = list(
         Finding.objects.filter(release=release, current=True)
         .select_related("endpoint")
-        .defer("detail", *([] if tab in ("checklist", "evidence") else ["observation"]))
+        .defer("detail", *([] if measured else ["observation"]))
+        .annotate(**({"histogram": F("detail__histogram")} if measured else {}))
         .order_by("item_key", "-measured_at")
     )
     asked = list(
         Waiver.objects.filter(release=release).select_related("requested_by", "decided_by").order_by("requested_at")
     )
     waivers = [waiver for waiver in asked if waiver.state not in REFUSED]
-    endpoints = list(Endpoint.objects.filter(release=release).order_by("name"))
+    rows = Endpoint.objects.filter(release=release).order_by("name")
+    endpoints = list(rows.select_related("schedule") if tab == "evidence" else rows)
     submission = Submission.objects.filter(release=release).select_related("submitted_by").order_by("-number").first()
     parties = list(Party.objects.filter(submission__release=release).select_related("user")) if submission else []
 
@@ -104,6 +110,7 @@ def permissions(request: Request, release: Release) -> dict[str, bool]:
         "comment": may("comment.create"),
         "see_endpoints": may("endpoint.view"),
         "change_endpoints": still_open and may("endpoint.change"),
+        "change_policy": may("policy.change"),
         "probe": still_open and may("probe.run"),
         "submit": release.stage in SUBMITTABLE and may("submission.create"),
         "sign": may("submission.sign"),

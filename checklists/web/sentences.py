@@ -22,9 +22,13 @@ FIELDS = {
     "assignee_id": "assignee",
     "metrics_url": "metrics address",
     "prometheus_url": "Prometheus address",
+    "alertmanager_url": "Alertmanager address",
+    "labels": "labels in Prometheus",
     "url": "address",
     "stack": "serving stack",
-    "may_generate": "may generate",
+    "may_generate": "permission to generate",
+    "may_burst": "permission of a burst",
+    "series_length": "length of the latency series",
     "is_active": "may sign in",
 }
 
@@ -127,14 +131,18 @@ def _reviewed(event: Event, data: dict[str, Any], items: Items) -> str:
     return "; ".join(parts)
 
 
+def _tier(data: dict[str, Any]) -> str:
+    return f" on tier {data['tier']}" if data["tier"] else ""
+
+
 def _found(event: Event, data: dict[str, Any], items: Items) -> str:
     parts = [f"{data[verdict]} {verdict}" for verdict in ("verified", "contradicted", "inconclusive") if data[verdict]]
-    return f"measured {data['endpoint']}: {', '.join(parts) or 'nothing'}"
+    return f"measured {data['endpoint'] or 'the release itself'}: {', '.join(parts) or 'nothing'}"
 
 
 def _rejudged(event: Event, data: dict[str, Any], items: Items) -> str:
     return f"judged {items.get(_last(event), _last(event))} again: " + _listed(
-        [f"{c['before']} became {c['after']} at {c['endpoint']}" for c in data["changes"]]
+        [f"{c['before']} became {c['after']} at {c['endpoint'] or 'the release itself'}" for c in data["changes"]]
     )
 
 
@@ -217,6 +225,12 @@ SENTENCES: dict[str, Words] = {
     "evidence.findings.recorded": _found,
     "evidence.findings.rejudged": _rejudged,
     "evidence.finding.expired": lambda e, d, i: f"noted that {_count(d['findings'], 'finding')} are no longer fresh",
+    "evidence.freshness.set": lambda e, d, i: (
+        f"set how long findings for {_item(d, i)} count{_tier(d)}: {_count(d['hours'], 'hour')}"
+    ),
+    "evidence.freshness.removed": lambda e, d, i: (
+        f"left how long findings for {_item(d, i)} count{_tier(d)} to the probes again"
+    ),
     "evidence.network.allowed": lambda e, d, i: f"allowed probes to reach {d['cidr']}",
     "evidence.network.removed": lambda e, d, i: f"no longer allows probes to reach {d['cidr']}",
     "signoff.submission.created": lambda e, d, i: (

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from checklists.web.views import checklist, endpoints, evidence, history, models, releases
+from checklists.web.views import checklist, endpoints, evidence, findings, history, models, releases
 
 MODEL = "models/<str:slug>"
 RELEASE = f"{MODEL}/releases/<str:version>"
@@ -24,7 +24,10 @@ urlpatterns = [
     path(f"{RELEASE}/answers/<str:item_key>/comments/", checklist.comments, name="comments"),
     path(f"{RELEASE}/confirm/", checklist.confirm, name="confirm_answers"),
     path(f"{RELEASE}/evidence/", evidence.evidence, name="evidence"),
-    path(f"{RELEASE}/findings/<int:pk>/", evidence.finding, name="finding"),
+    path(f"{RELEASE}/findings.json", findings.findings_json, name="findings_json"),
+    path(f"{RELEASE}/findings/<int:pk>/", findings.finding, name="finding"),
+    path(f"{RELEASE}/findings/<int:pk>.json", findings.finding_json, name="finding_json"),
+    path(f"{RELEASE}/findings/<int:pk>/answers/<int:number>/", findings.finding_answer, name="finding_answer"),
     path(f"{RELEASE}/probe-runs/", evidence.probe_run_create, name="probe_run_create"),
     path(f"{RELEASE}/probe-runs/<int:pk>/", evidence.probe_run, name="probe_run"),
     path(f"{RELEASE}/endpoints/new/", endpoints.endpoint_create, name="endpoint_create"),

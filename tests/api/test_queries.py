@@ -92,6 +92,7 @@ LISTS: dict[str, Callable[[int, Any, Any], None]] = {
     f"{R}waivers/": make_waivers,
     f"{R}submissions/": make_submissions,
     f"journal/?subject={R}": make_comments,
+    f"{R}findings/export/": make_runs,
     "overview/": make_models,
 }
 

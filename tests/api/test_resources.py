@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import pytest
@@ -225,13 +226,11 @@ def test_comments_are_added_by_the_team_and_reviewers(
 
 
 def test_a_probe_run_is_accepted_and_followed(api: Any, alice: Any, release: Any) -> None:
-    nothing = api(alice).post(f"{R}probe-runs/")
-    assert nothing.status_code == 409
     api(alice).post(f"{R}endpoints/", {"name": "main", "url": "http://127.0.0.1:9/"})
     started = api(alice).post(f"{R}probe-runs/")
     assert started.status_code == 202
     run = started.json()
-    assert (run["state"], run["progress"], run["findings"]) == ("queued", {"done": 0, "total": 1}, [])
+    assert (run["state"], run["progress"], run["findings"]) == ("queued", {"done": 0, "total": 0}, [])
     assert started.headers["Location"] == f"/api/v1/{R}probe-runs/{run['id']}/"
     assert api(alice).get(f"{R}probe-runs/{run['id']}/").json() == run
     assert api(alice).get(f"{R}probe-runs/").json()["results"] == [run]
@@ -258,6 +257,74 @@ def test_findings_list_what_stands_now(api: Any, carol: Any, finding: Any) -> No
     finding.current = False
     finding.save()
     assert api(carol).get(f"{R}findings/").json()["count"] == 0
+
+
+def test_a_finding_is_read_whole_with_the_answers_it_rests_on(
+    api: Any, alice: Any, mallory: Any, release: Any, finding: Any
+) -> None:
+    line = "GET https://hub.example.org/api/models/assist"
+    finding.detail = {"requests": [{"line": line, "key": "none", "status": 200, "answer": 3}], "rule": "Same name."}
+    finding.observation = {"where": "https://hub.example.org/api"}
+    finding.save()
+    finding.run.exchanges.create(
+        endpoint_name="main", number=3, line=line, status=200, content_type="application/json",
+        packed=zlib.compress(b'{"id": "other"}'), created_at=finding.measured_at,
+    )  # fmt: skip
+    path = f"{R}findings/{finding.pk}/"
+    whole = api(alice).get(path).json()
+    assert (whole["id"], whole["rule"], whole["observed"], whole["run"]) == (
+        finding.pk, "Same name.", "other", finding.run_id,
+    )  # fmt: skip
+    assert whole["requests"][0]["line"] == line
+    assert whole["answers"] == [
+        {"answer": 3, "line": line, "status": 200, "content_type": "application/json", "truncated": False,
+         "body": '{"id": "other"}'},
+    ]  # fmt: skip
+    outsiders = api(mallory).get(path)
+    assert outsiders.json()["answers"] == []
+    assert outsiders.json()["requests"][0]["line"] == "GET …/api/models/assist"
+    assert "hub.example.org" not in outsiders.content.decode()
+    assert api(alice).get(f"{R}findings/999999/").status_code == 404
+
+
+def test_findings_are_exported_in_one_piece(api: Any, alice: Any, release: Any, finding: Any) -> None:
+    answer = api(alice).get(f"{R}findings/export/")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="findings-assist-1.0.json"'
+    (row,) = [row for row in answer.json() if row["endpoint"] == "main"]
+    assert row == {**api(alice).get(f"{R}findings/{finding.pk}/").json(), "answers": []}
+
+
+def test_coverage_tells_what_can_be_settled_on_a_stack_and_what_it_takes(api: Any, leo: Any) -> None:
+    alone = api(leo).get("coverage/?stack=vllm").json()
+    assert (alone["prometheus"], alone["generation"], [each["stack"] for each in alone["stacks"]]) == (
+        False, False, ["vllm"],
+    )  # fmt: skip
+    (vllm,) = alone["stacks"]
+    topics = {topic["item"]: topic for topic in vllm["topics"]}
+    assert len(topics) == 45
+    assert vllm["settled"] == sum(topic["settled"] for topic in topics.values())
+    throughput = topics["performance.throughput"]
+    assert (throughput["settled"], throughput["prometheus"], throughput["probes"]) == (False, True, [])
+    assert throughput["why"]
+    (given,) = api(leo).get("coverage/?stack=vllm&prometheus=true&generation=true").json()["stacks"]
+    assert given["settled"] > vllm["settled"]
+    assert next(t for t in given["topics"] if t["item"] == "performance.throughput")["probes"]
+    assert len(api(leo).get("coverage/").json()["stacks"]) > 10
+    for wrong in ("stack=nothing", "prometheus=perhaps"):
+        assert api(leo).get(f"coverage/?{wrong}").status_code == 400
+
+
+def test_an_endpoint_has_its_switches_and_labels(api: Any, alice: Any, release: Any) -> None:
+    body = {"name": "main", "url": "http://127.0.0.1:9/", "alertmanager_url": "https://alerts.example.org/",
+            "labels": {"job": "chat"}, "may_burst": True, "series_length": 20}  # fmt: skip
+    made = api(alice).post(f"{R}endpoints/", body).json()
+    assert {name: made[name] for name in body} == body
+    assert made["may_generate"] is False
+    path = f"{R}endpoints/{made['id']}/"
+    assert api(alice).patch(path, {"may_burst": False}).json()["may_burst"] is False
+    for wrong in (0, 21, "many"):
+        assert api(alice).patch(path, {"series_length": wrong}).status_code == 400
+    assert api(alice).get(path).json()["series_length"] == 20
 
 
 def test_the_scorecard_tells_readiness_sections_and_blockers(api: Any, alice: Any, release: Any) -> None:

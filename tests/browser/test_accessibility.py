@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from checklists.assessments.services import add_comment
-from checklists.evidence.models import Finding
+from checklists.evidence.metrics import Histogram
+from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule
 from checklists.people.services import create_setup_link, create_token, setup_token
 from checklists.registry.models import Release
 from tests.browser.conftest import CONTRAST, Noise, Visitor, axe_violations, sideways
@@ -23,7 +26,8 @@ pytestmark = pytest.mark.browser
 # Who looks at which screens: those who have most to see and to do there. Names are those of the permission table.
 LOOKS: dict[str, tuple[str, ...]] = {
     "alice": (
-        *("checklist", "comments", "evidence", "finding", "endpoint_create", "endpoint_edit", "endpoint_delete"),
+        *("checklist", "comments", "evidence", "finding", "finding_answer"),
+        *("endpoint_create", "endpoint_edit", "endpoint_delete"),
         *("history", "launch", "retire", "submission_create", "waiver_create"),
     ),
     "bob": (
@@ -32,10 +36,14 @@ LOOKS: dict[str, tuple[str, ...]] = {
         *("inbox", "search"),
     ),
     "sam": ("today", "reviews", "review", "submission", "waiver_decision", "checklist", "inbox"),
-    "leo": ("today", "overview", "items", "releases", "models", "catalog", "edition", "catalog_item"),
-    "root": ("today", "settings", "people", "person", "teams", "team", "routes", "networks", "tokens", "journal"),
+    "leo": ("today", "overview", "items", "releases", "models", "catalog", "edition", "catalog_item", "coverage"),
+    "root": (
+        *("today", "settings", "people", "person", "teams", "team", "routes", "networks", "freshness"),
+        *("tokens", "journal"),
+    ),
 }
-NO_SCREEN = {"overview_csv", "release", "answer", "probe_run"}  # a file; they lead to another screen
+FILES = {"overview_csv", "findings_json", "finding_json"}
+NO_SCREEN = FILES | {"release", "answer", "probe_run"}  # these lead to another screen
 ROWS = {row.name: row for row in WEB}
 
 
@@ -55,11 +63,32 @@ def lively(world: dict[str, Any], cast: Any) -> dict[str, Any]:
         given.item, given.item_key, given.verdict = answer_of(release, key).item, key, verdict
         given.claimed, given.observed, given.unit, given.reason = "131072", "8192", "tokens", "Read from /v1/models."
         given.save()
+    enliven_evidence(release, given)
     add_comment(answer=answer_of(release, "identity.lineage"), by=cast.bob, body="See the [card](https://example.org).")
     later = make_release(release.model, cast.alice, "1.1", carry_over_from=release)
     save(answer_of(later, "identity.name-version"), cast.bob, status="not_met", justification="Not **yet** known.")
     create_token(user=cast.root, name="pipeline")
     return world
+
+
+def enliven_evidence(release: Release, given: Finding) -> None:
+    """What the evidence tab draws: a distribution, earlier readings, a recognised stack, a host that is silent."""
+    picture = Histogram("ttft", (100, 800, 2000, float("inf")), (10, 90, 100, 100)).picture({"p95": 800}, "ms")
+    key = "performance.latency-targets"
+    for days in range(3):
+        at = timezone.now() - timedelta(days=days)
+        run = ProbeRun.objects.create(release=release, state="done", created_at=at)
+        shared = {"release": release, "endpoint": given.endpoint, "endpoint_name": given.endpoint_name, "run": run,
+                  "probe_version": "1", "measured_at": at, "expires_at": at + timedelta(days=7), "reason": "As read.",
+                  "current": not days}  # fmt: skip
+        Finding.objects.create(
+            **shared, item=answer_of(release, key).item, item_key=key, probe="metrics.latency", claimed="p95 ≤ 800",
+            verdict="contradicted" if days else "verified", observed=f"{600 + 200 * days}", unit="ms",
+            detail={"histogram": picture, "rule": "A rule.", "samples": 100},
+        )  # fmt: skip
+        seen = {"stack": "vllm", "sure": 0.9, "signs": ["owned_by is vllm"], "against": ["not so: /load"]}
+        Finding.objects.create(**shared, probe="stack.recognition", verdict="verified", observation=seen)
+    ProbeSchedule.objects.filter(endpoint=given.endpoint).update(failures=3)
 
 
 API_DOCS = "/api/v1/docs/"

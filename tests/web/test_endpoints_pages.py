@@ -139,3 +139,58 @@ def test_only_writers_change_endpoints_and_only_of_the_release_named(cast: Cast,
     # Addresses are for the team, reviewers and auditors.
     assert endpoint.url in text(signed_in(cast.carol).get(at("evidence", release)))
     assert endpoint.url not in text(signed_in(cast.mallory).get(at("evidence", release)))
+
+
+def test_labels_are_lines_of_name_and_value_and_come_back_so(cast: Cast, release: Release) -> None:
+    client = signed_in(cast.bob)
+    data = form(labels='namespace=chat\n\n job = "assist-chat",\n')
+    assert client.post(at("endpoint_create", release), data).status_code == 302
+    endpoint = Endpoint.objects.get()
+    assert endpoint.labels == {"namespace": "chat", "job": "assist-chat"}
+    assert "job=assist-chat\nnamespace=chat</textarea>" in text(client.get(at("endpoint_edit", release, endpoint.pk)))
+    assert client.post(at("endpoint_edit", release, endpoint.pk), form(labels="")).status_code == 302
+    endpoint.refresh_from_db()
+    assert endpoint.labels == {}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("namespace", "is no name=value"),
+        ("namespace=", "is no name=value"),
+        ("pod=~chat.*", "is compared by = only"),
+        ("pod!=chat", "is compared by = only"),
+        ("app.kubernetes.io/name=chat", "cannot name a label"),
+        ("1st=a", "cannot name a label"),
+        ("a=1\na=2", "stands there twice"),
+    ],
+)
+def test_labels_that_are_none_are_refused_in_words_and_kept_in_the_form(
+    cast: Cast, release: Release, typed: str, said: str
+) -> None:
+    response = signed_in(cast.bob).post(at("endpoint_create", release), form(labels=typed))
+    assert response.status_code == 422
+    assert said in text(response)
+    assert f"{typed.splitlines()[0]}" in text(response)
+    assert not Endpoint.objects.exists()
+
+
+def test_what_probes_may_send_is_declared_and_bounded(cast: Cast, release: Release) -> None:
+    client = signed_in(cast.bob)
+    page = text(client.get(at("endpoint_create", release)))
+    assert "One declared burst of at most 20 requests at once for 10 s; only when you press “Probe now”" in page
+    for wrong in ("0", "21", "many"):
+        response = client.post(at("endpoint_create", release), form(series_length=wrong))
+        assert response.status_code == 422
+        assert response.context["form"].errors["series_length"]
+    data = form(series_length="20", may_burst="on", alertmanager_url="https://alerts.example.org")
+    assert client.post(at("endpoint_create", release), data).status_code == 302
+    endpoint = Endpoint.objects.get()
+    assert (endpoint.series_length, endpoint.may_burst, endpoint.may_generate) == (20, True, False)
+    assert endpoint.alertmanager_url.startswith("https://alerts.example.org")
+    client.post(at("endpoint_edit", release, endpoint.pk), form(series_length="", may_burst=""))
+    endpoint.refresh_from_db()
+    assert (endpoint.series_length, endpoint.may_burst) == (5, False)
+    told = text(client.get(at("history", release)))
+    for name in ("permission of a burst", "length of the latency series", "Alertmanager address"):
+        assert name in told

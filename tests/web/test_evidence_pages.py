@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import html
+import json
+import zlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from checklists.evidence.models import ProbeRun
+from checklists.evidence.metrics import Histogram
+from checklists.evidence.models import Exchange, Finding, ProbeRun, ProbeSchedule
+from checklists.evidence.probes import PROBES
+from checklists.evidence.remedies import Remedy
 from checklists.registry.models import Release
-from tests.build import make_endpoint, make_model, make_release
+from checklists.web.evidence_page import Topic
+from checklists.web.remedies import WORDS
+from tests.build import answer_everything, make_endpoint, make_model, make_release
 from tests.conftest import Cast
 from tests.web.steps import HTMX, RESTORED, at, make_finding, queries, signed_in, text
 
@@ -19,6 +29,12 @@ def release(cast: Cast, team: Any, edition: Any) -> Release:
     return make_release(make_model(team, cast.alice, "assist-chat"), cast.alice, "4.2")
 
 
+def make_run(release: Release, days_ago: int) -> ProbeRun:
+    return ProbeRun.objects.create(
+        release=release, state="done", created_at=timezone.now() - timedelta(days=days_ago, hours=1)
+    )
+
+
 def test_an_empty_evidence_tab_says_what_to_do_first(cast: Cast, release: Release) -> None:
     assert at("endpoint_create", release) in text(signed_in(cast.bob).get(at("evidence", release)))
     page = text(signed_in(cast.leo).get(at("evidence", release)))
@@ -26,31 +42,189 @@ def test_an_empty_evidence_tab_says_what_to_do_first(cast: Cast, release: Releas
     assert at("endpoint_create", release) not in page
 
 
-def test_findings_are_told_with_claim_observation_and_freshness(cast: Cast, release: Release) -> None:
-    endpoint = make_endpoint(release, cast.alice)
-    make_finding(release, LATENCY, "contradicted", endpoint=endpoint, claimed="800", observed="1200", unit="ms")
-    for key in ("identity.name-version", "identity.lineage"):
-        make_finding(release, key, "inconclusive", endpoint=endpoint, reason="Our own credentials were refused (401).")
+def topic_of(response: Any, key: str) -> Topic:
+    return next(topic for topic in response.context["topics"] if topic.key == key)
+
+
+def test_claimed_and_measured_stand_side_by_side_for_each_endpoint(cast: Cast, release: Release) -> None:
+    for name, verdict, observed in (("eu-1", "verified", "640"), ("us-1", "contradicted", "1200")):
+        endpoint = make_endpoint(release, cast.alice, name=name)
+        make_finding(release, LATENCY, verdict, endpoint=endpoint, claimed="800", observed=observed, unit="ms",
+                     reason=f"Read at {name}.")  # fmt: skip
+    other = make_endpoint(release, cast.alice, name="ap-1")
+    make_finding(release, LATENCY, "inconclusive", endpoint=other, reason="Only 3 samples.")
     for user in vars(cast).values():
         response = signed_in(user).get(at("evidence", release))
-        assert response.status_code == 200
-        assert "1200" in text(response)
-        assert len(response.context["unsettled"]) == 1
-        assert len(response.context["unsettled"][0].rows) == 2
-    assert "Check the headers" in text(signed_in(cast.bob).get(at("evidence", release)))
-    assert "Check the headers" not in text(signed_in(cast.carol).get(at("evidence", release)))
+        topic = topic_of(response, LATENCY)
+        assert topic.verdict == "contradicted"
+        assert [reading.where for reading in topic.readings] == ["us-1", "eu-1", "ap-1"]
+        page = text(response)
+        for said in ("Claimed 800 ms ≠ measured 1200 ms", "Claimed 800 ms · measured 640 ms", "Read at us-1.",
+                     "Only 3 samples."):  # fmt: skip
+            assert said in page
 
 
-def test_more_findings_and_endpoints_take_no_more_queries(cast: Cast, release: Release) -> None:
+def test_of_many_endpoints_the_worst_are_shown_and_the_others_folded(cast: Cast, release: Release) -> None:
+    for number in range(7):
+        endpoint = make_endpoint(release, cast.alice, name=f"eu-{number}")
+        make_finding(release, LATENCY, "contradicted" if number == 6 else "verified", endpoint=endpoint)
+    response = signed_in(cast.carol).get(at("evidence", release))
+    assert topic_of(response, LATENCY).shown[0].where == "eu-6"
+    assert "3 more: 3 verified" in text(response)
+
+
+def test_more_findings_runs_and_endpoints_take_no_more_queries(cast: Cast, release: Release) -> None:
     endpoint = make_endpoint(release, cast.alice)
     make_finding(release, LATENCY, "verified", endpoint=endpoint)
     make_finding(release, "identity.lineage", "inconclusive", endpoint=endpoint)
-    client = signed_in(cast.alice)
-    few = queries(client, at("evidence", release))
+    readers = [signed_in(cast.alice), signed_in(cast.rita)]
+    few = [queries(client, at("evidence", release)) for client in readers]
     for number in range(18):
         other = make_endpoint(release, cast.alice, name=f"eu-{number + 2}")
         make_finding(release, LATENCY, "verified", endpoint=other)
-    assert queries(client, at("evidence", release)) == few <= 15
+        make_finding(release, LATENCY, "verified", endpoint=endpoint, run=make_run(release, number), current=False)
+    assert [queries(client, at("evidence", release)) for client in readers] == few
+    assert max(few) <= 15
+
+
+def test_each_endpoint_has_its_runs_over_time(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    for days, verdicts in ((2, ("verified", "inconclusive")), (1, ("verified", "contradicted"))):
+        run = make_run(release, days)
+        for key, verdict in zip((LATENCY, "identity.lineage"), verdicts, strict=True):
+            make_finding(release, key, verdict, endpoint=endpoint, run=run, current=days == 1)
+    response = signed_in(cast.carol).get(at("evidence", release))
+    place = response.context["places"][0]
+    assert [column.counts for column in place.columns] == [
+        {"verified": 1, "open": 1},
+        {"verified": 1, "contradicted": 1},
+    ]
+    page = text(response)
+    assert "eu-1: 2 runs. Latest, " in page
+    assert "1 verified, 1 contradicted" in page
+    drawn = page.split('class="run-columns"')[1].split("</svg>")[0]
+    assert drawn.count("<rect") == 4
+    assert "style=" not in page
+
+
+def test_a_topic_shows_its_last_readings_as_a_trend_with_words(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    for days in range(14, 0, -1):
+        make_finding(
+            release, LATENCY, "contradicted" if days == 1 else "verified", endpoint=endpoint, current=days == 1,
+            run=make_run(release, days), measured_at=timezone.now() - timedelta(days=days), unit="ms",
+            observed=f"p95 between {100 * (15 - days)} and 2,000",
+        )  # fmt: skip
+    response = signed_in(cast.carol).get(at("evidence", release))
+    (reading,) = topic_of(response, LATENCY).readings
+    assert len(reading.marks) == 12
+    assert [mark.number for mark in reading.marks] == [100 * n for n in range(3, 15)]
+    assert reading.marks[-1].state == "contradicted"
+    page = text(response)
+    assert "The last 12 readings." in page
+    assert "contradicted p95 between 1400 and 2,000 ms" in page
+
+
+def test_a_histogram_is_drawn_with_its_goals(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    picture = Histogram("ttft", (100, 800, 2000, float("inf")), (10, 90, 100, 100)).picture({"p95": 800}, "ms")
+    finding = make_finding(release, LATENCY, "contradicted", endpoint=endpoint, detail={"histogram": picture})
+    client = signed_in(cast.carol)
+    words = "100 measurements, goal p95 800 ms; 10 of them in buckets beyond"
+    for page in (at("evidence", release), at("finding", release, finding.pk), at("checklist", release, "performance")):
+        told = text(client.get(page))
+        assert words in told
+        assert 'class="over"' in told
+    assert "up to 2000" in text(client.get(at("finding", release, finding.pk)))
+
+
+def test_what_would_help_is_grouped_with_how_many_items_it_would_settle(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="vllm")
+    answer_everything(release, cast.alice)
+    page = signed_in(cast.bob).get(at("evidence", release))
+    by_text = {each.text: each for each in page.context["suggestions"]}
+    prometheus = by_text[WORDS[Remedy.PROMETHEUS].text]
+    assert prometheus.settles > 5
+    assert f"Would settle {prometheus.settles} items" in text(page)
+    form = at("endpoint_edit", release, endpoint.pk)
+    assert [action.url for action in prometheus.actions] == [f"{form}#id_prometheus_url"]
+    assert 'id="id_prometheus_url"' in text(signed_in(cast.bob).get(form))
+    # Whoever may not change endpoints learns what would help, without a link they could not use.
+    told = signed_in(cast.carol).get(at("evidence", release))
+    assert WORDS[Remedy.PROMETHEUS].text in html.unescape(text(told))
+    assert form not in text(told)
+
+
+def test_an_unanswered_item_is_to_be_answered_first(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    key = "identity.input-limits"
+    make_finding(
+        release,
+        key,
+        "inconclusive",
+        endpoint=endpoint,
+        probe="model.limits",
+        reason="Nothing is claimed yet that could be compared.",
+    )
+    response = signed_in(cast.bob).get(at("evidence", release))
+    claim = next(each for each in response.context["suggestions"] if each.text == WORDS[Remedy.CLAIM].text)
+    assert key in [item.key for item, _ in claim.rows]
+    assert claim.actions[0].url.startswith(at("checklist", release, claim.rows[0][0].section_key))
+
+
+def test_what_nobody_can_help_is_told_by_its_reason(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, may_generate=True)
+    answer_everything(release, cast.alice)
+    key = "identity.lineage"
+    for probe in [probe for probe in PROBES.values() if key in probe.items]:
+        where = endpoint if probe.about == "endpoint" else None
+        make_finding(release, key, "inconclusive", endpoint=where, endpoint_name=where.name if where else "",
+                     probe=probe.key, reason="The server does not tell this.")  # fmt: skip
+    response = signed_in(cast.bob).get(at("evidence", release))
+    (rest,) = [each for each in response.context["unhelped"] if each.reason == "The server does not tell this."]
+    assert {finding.item_key for _, finding in rest.rows} == {key}
+
+
+def test_the_recognised_stack_is_told_with_how_sure_and_from_what(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    seen = {"stack": "vllm", "sure": 0.88, "signs": ["owned_by is vllm"], "against": ["not so: /load"],
+            "runner_up": "sglang", "runner_up_sure": 0.1, "behind": "", "gateway": "Envoy"}  # fmt: skip
+    finding = Finding.objects.create(
+        run=make_run(release, 1), release=release, endpoint=endpoint, endpoint_name="eu-1", probe="stack.recognition",
+        probe_version="1", verdict="verified", reason="r", observation=seen, measured_at=timezone.now(),
+        expires_at=timezone.now() + timedelta(days=7),
+    )  # fmt: skip
+    page = text(signed_in(cast.bob).get(at("evidence", release)))
+    for said in ("vLLM, 88 % sure, through Envoy", "owned_by is vllm", "not so: /load", "SGLang, 10 %"):
+        assert said in page
+    assert f"{at('endpoint_edit', release, endpoint.pk)}#id_stack" in page
+    endpoint.stack = "tgi"
+    endpoint.save()
+    Finding.objects.filter(pk=finding.pk).update(verdict="contradicted")
+    page = text(signed_in(cast.carol).get(at("evidence", release)))
+    assert "≠ HF Text Generation Inference, as its owner says" in page
+
+
+def test_the_next_probe_and_a_dead_host_that_is_left_alone_are_told(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    client = signed_in(cast.carol)
+    assert "due now" in text(client.get(at("evidence", release)))
+    later = timezone.now() + timedelta(hours=8, minutes=1)
+    ProbeSchedule.objects.filter(endpoint=endpoint).update(due_at=later, failures=4)
+    ProbeSchedule.objects.filter(endpoint=None).update(due_at=timezone.now() + timedelta(days=3, minutes=1))
+    page = text(client.get(at("evidence", release)))
+    assert "in 8 hours; nobody answered in the last 4 runs, so it is asked less often" in page
+    assert "in 3 days" in page
+
+
+def test_what_was_found_about_the_release_itself_stands_beside_its_endpoints(cast: Cast, release: Release) -> None:
+    finding = make_finding(
+        release, "operations.owner", "verified", endpoint_name="", probe="release.owner", claimed="S", observed="S"
+    )
+    response = signed_in(cast.carol).get(at("evidence", release))
+    assert topic_of(response, "operations.owner").readings[0].where == "The release itself"
+    assert response.context["places"][-1].name == "The release itself"
+    assert "none: about the release itself" in text(signed_in(cast.carol).get(at("finding", release, finding.pk)))
 
 
 def test_htmx_gets_the_findings_only(cast: Cast, release: Release) -> None:
@@ -62,25 +236,15 @@ def test_htmx_gets_the_findings_only(cast: Cast, release: Release) -> None:
     assert "HX-Request" in fragment["Vary"]
 
 
-@pytest.mark.parametrize(("observation", "says"), [
-    ({"stack": "openai", "error": "refused_address", "why": "It is link-local."}, "to be found out"),
-    ({"stack": "openai", "error": "no_route", "why": "No health route was found."}, "OpenAI-compatible"),
-    ({"stack": "openai", "status": 200, "ms": 1.0}, "OpenAI-compatible"),
-])  # fmt: skip
-def test_a_stack_counts_as_found_out_only_where_somebody_answered(
-    cast: Cast, release: Release, observation: dict[str, Any], says: str
-) -> None:
+def test_a_stack_counts_as_found_out_only_where_somebody_answered(cast: Cast, release: Release) -> None:
     endpoint = make_endpoint(release, cast.alice)
-    make_finding(
-        release, "reliability.warmup-validated", "inconclusive", endpoint=endpoint, probe="endpoint.health",
-        observation=observation,
+    Finding.objects.create(
+        run=make_run(release, 1), release=release, endpoint=endpoint, endpoint_name="eu-1", probe="stack.recognition",
+        probe_version="1", verdict="inconclusive", reason="It is link-local.", measured_at=timezone.now(),
+        observation={"stack": "openai", "sure": 0, "error": "refused_address", "why": "It is link-local."},
+        expires_at=timezone.now() + timedelta(days=7),
     )  # fmt: skip
-    make_finding(
-        release, "security.access-control", "inconclusive", endpoint=endpoint, probe="access.control",
-        observation={"stack": "openai", "routes": []},
-    )  # fmt: skip
-    cells = text(signed_in(cast.alice).get(at("evidence", release))).split('data-label="Serving stack"')[1]
-    assert says in cells.split("</td>")[0]
+    assert "to be found out" in text(signed_in(cast.alice).get(at("evidence", release)))
 
 
 def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
@@ -124,7 +288,7 @@ def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
 def test_probing_queues_a_run_and_shows_how_far_it_is(
     cast: Cast, release: Release, django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[int] = []
+    sent: list[list[int]] = []
     monkeypatch.setattr("checklists.evidence.tasks.run_probes.delay", sent.append)
     make_endpoint(release, cast.alice)
     client = signed_in(cast.bob)
@@ -133,26 +297,104 @@ def test_probing_queues_a_run_and_shows_how_far_it_is(
         plain = client.post(url)
     run = ProbeRun.objects.get()
     assert plain["Location"] == at("evidence", release)
-    assert sent == [run.pk]
+    assert sent == [[run.pk]]
     fragment = text(client.post(url, **HTMX))
     assert "The probes are queued" in fragment
     assert 'hx-trigger="every 1s"' in fragment
     assert ProbeRun.objects.count() == 1
     for headers in ({}, RESTORED):
         assert client.get(at("probe_run", release, run.pk), **headers)["Location"] == at("evidence", release)
-    ProbeRun.objects.update(state="running", progress_done=0)
+    ProbeRun.objects.update(state="running", progress_done=7, progress_total=80)
     working = client.get(at("probe_run", release, run.pk), **HTMX)
-    assert "0 of 1 endpoint done" in text(working)
+    assert "7 of 80 checks done" in text(working)
     assert "HX-Trigger" not in working
-    ProbeRun.objects.update(state="done", progress_done=1)
+    ProbeRun.objects.update(state="done", progress_done=80)
     ended = client.get(at("probe_run", release, run.pk), **HTMX)
     assert "every 1s" not in text(ended)
     assert ended["HX-Trigger"] == "findings-changed"
 
 
-def test_who_may_not_probe_is_refused_and_nothing_is_probed_without_endpoints(cast: Cast, release: Release) -> None:
-    assert signed_in(cast.bob).post(at("probe_run_create", release)).status_code == 409
-    make_endpoint(release, cast.alice)
+def test_who_may_not_probe_is_refused_and_a_release_is_probed_without_endpoints_too(
+    cast: Cast, release: Release
+) -> None:
     for user in (cast.carol, cast.mallory, cast.leo, cast.ada):
         assert signed_in(user).post(at("probe_run_create", release)).status_code == 403
     assert not ProbeRun.objects.exists()
+    assert signed_in(cast.bob).post(at("probe_run_create", release)).status_code == 302
+    assert ProbeRun.objects.count() == 1
+
+
+def keep_answer(finding: Finding, number: int, body: str) -> None:
+    assert finding.run is not None
+    Exchange.objects.create(
+        run=finding.run, endpoint_name=finding.endpoint_name, number=number, line="GET /metrics", status=200,
+        content_type="text/plain", packed=zlib.compress(body.encode()), truncated=True, created_at=timezone.now(),
+    )  # fmt: skip
+
+
+def test_a_kept_answer_is_shown_to_those_who_see_endpoints(cast: Cast, release: Release) -> None:
+    requests = [{"line": "GET /metrics", "key": "ours", "status": 200, "ms": 3, "answer": 4},
+                {"line": "GET /health", "key": "ours", "status": 200, "ms": 3, "answer": 5}]  # fmt: skip
+    finding = make_finding(
+        release, LATENCY, "verified", endpoint=make_endpoint(release, cast.alice), detail={"requests": requests}
+    )
+    keep_answer(finding, 4, "vllm:num_requests_running <b>3</b>")
+    url = at("finding_answer", release, finding.pk, 4)
+    client = signed_in(cast.carol)
+    page = text(client.get(at("finding", release, finding.pk)))
+    assert url in page
+    assert "dropped after 30 days" in page  # the other one is gone
+    plain, fragment, restored = (client.get(url, **headers) for headers in ({}, HTMX, RESTORED))
+    for response in (plain, fragment, restored):
+        assert "vllm:num_requests_running &lt;b&gt;3" in text(response)
+        assert "only the beginning was kept" in text(response)
+        assert "HX-Request" in response["Vary"]
+    assert "<!doctype html>" in text(plain)
+    assert "<!doctype html>" in text(restored)
+    assert "<!doctype html>" not in text(fragment)
+    assert client.get(at("finding_answer", release, finding.pk, 5)).status_code == 404
+    for user in (cast.mallory, cast.leo):
+        outsider = signed_in(user)
+        assert outsider.get(url).status_code == 403
+        assert url not in text(outsider.get(at("finding", release, finding.pk)))
+
+
+def test_a_finding_shows_how_the_same_probe_read_before(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    before = make_finding(
+        release, LATENCY, "verified", endpoint=endpoint, observed="640", current=False, run=make_run(release, 2),
+        measured_at=timezone.now() - timedelta(days=2), reason="It was fast.",
+    )  # fmt: skip
+    make_finding(release, LATENCY, "verified", endpoint=endpoint, probe="prometheus.latency", reason="Another probe.")
+    finding = make_finding(
+        release, LATENCY, "contradicted", endpoint=endpoint, observed="1200", run=make_run(release, 1)
+    )
+    page = text(signed_in(cast.carol).get(at("finding", release, finding.pk)))
+    assert "How it read before" in page
+    assert "It was fast." in page
+    assert "Another probe." not in page
+    earlier = text(signed_in(cast.carol).get(at("finding", release, before.pk)))
+    assert "How it read before" not in earlier
+    assert "replaced by a later reading" in earlier
+
+
+def test_findings_are_downloaded_as_json_with_what_the_reader_may_see(cast: Cast, release: Release) -> None:
+    requests = [{"line": "GET https://prom.example.org/api/v1/query", "key": "none", "status": 200, "answer": 0}]
+    finding = make_finding(
+        release, LATENCY, "contradicted", endpoint=make_endpoint(release, cast.alice), claimed="800", observed="1200",
+        unit="ms", observation={"where": "https://prom.example.org/"}, detail={"requests": requests, "samples": 30},
+    )  # fmt: skip
+    keep_answer(finding, 0, '{"status":"success"}')
+    response = signed_in(cast.carol).get(at("findings_json", release))
+    assert response["Content-Disposition"] == 'attachment; filename="findings-assist-chat-4.2.json"'
+    whole = next(each for each in json.loads(text(response)) if each["item"] == LATENCY)
+    assert whole["requests"] == requests
+    assert (whole["claimed"], whole["observed"], whole["samples"], whole["answers"]) == ("800", "1200", 30, [])
+    one = json.loads(text(signed_in(cast.carol).get(at("finding_json", release, finding.pk))))
+    assert one["answers"][0]["body"] == '{"status":"success"}'
+    for page in (at("findings_json", release), at("finding_json", release, finding.pk)):
+        told = text(signed_in(cast.mallory).get(page))
+        assert "1200" in told
+        assert "prom.example.org" not in told
+        assert "success" not in told
+    assert at("findings_json", release) in text(signed_in(cast.mallory).get(at("evidence", release)))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Prefetch, QuerySet
 from django.shortcuts import get_object_or_404
 from django_filters.rest_framework.backends import DjangoFilterBackend
@@ -10,9 +12,19 @@ from rest_framework.response import Response
 from checklists.api.base import View, created
 from checklists.api.filters import FindingFilter
 from checklists.api.idempotency import idempotent
-from checklists.api.serializers.evidence import FindingSerializer, ProbeRunSerializer
+from checklists.api.serializers.evidence import (
+    CoverageQuery,
+    CoverageSerializer,
+    FindingDetailSerializer,
+    FindingSerializer,
+    ProbeRunSerializer,
+)
+from checklists.evidence.coverage import coverage
+from checklists.evidence.export import answers_of, as_json
 from checklists.evidence.models import Finding, ProbeRun
 from checklists.evidence.services import request_run
+from checklists.evidence.stacks import STACKS
+from checklists.people.rules import can
 from checklists.registry.models import Release
 
 
@@ -56,3 +68,43 @@ class FindingList(View):
         """What stands now: the latest finding of each probe, endpoint and item. Earlier ones are with their runs."""
         rows = Finding.objects.current().filter(release=self.release).defer("observation", "detail")
         return self.listed(rows.order_by("item_key", "endpoint_name", "probe", "pk"), FindingSerializer)
+
+
+def _whole(request: Request, release: Release, rows: list[Finding], *, answers: bool = False) -> list[dict[str, Any]]:
+    hosts = can(request.user, "endpoint.view", release)
+    return [as_json(row, hosts=hosts, answers=answers_of(row).values() if hosts and answers else ()) for row in rows]
+
+
+class FindingExport(View):
+    @extend_schema(responses=FindingDetailSerializer(many=True))
+    def get(self, request: Request, slug: str, version: str) -> Response:
+        """What stands now, whole and in one piece: a file to keep. Without the answers, which each finding has."""
+        rows = Finding.objects.current().filter(release=self.release)
+        found = list(rows.order_by("item_key", "endpoint_name", "probe", "pk"))
+        name = f"findings-{slug}-{version}.json"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(_whole(request, self.release, found), headers=headers)
+
+
+class FindingDetail(View):
+    @extend_schema(responses=FindingDetailSerializer)
+    def get(self, request: Request, slug: str, version: str, id: int) -> Response:
+        """One finding with everything needed to dispute it, also one that was replaced since."""
+        row = get_object_or_404(Finding, release=self.release, pk=id)
+        return Response(_whole(request, self.release, [row], answers=True)[0])
+
+
+class CoverageDetail(View):
+    @extend_schema(parameters=[CoverageQuery], responses=CoverageSerializer)
+    def get(self, request: Request) -> Response:
+        """Which topics probes can settle on a serving stack, by which probes, and why not the others."""
+        query = CoverageQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        given = {name: query.validated_data[name] for name in ("prometheus", "generation")}
+        asked = query.validated_data.get("stack")
+        stacks = []
+        for stack in [STACKS[asked]] if asked else STACKS.values():
+            topics = coverage(stack.key, prometheus=given["prometheus"], may_generate=given["generation"])
+            settled = sum(topic.settled for topic in topics)
+            stacks.append({"stack": stack.key, "name": stack.label, "settled": settled, "topics": topics})
+        return Response(CoverageSerializer({**given, "stacks": stacks}).data)

@@ -1,5 +1,7 @@
 """Every probe there is, in the order in which they run: the cheap ones first, the rough ones last."""
 
+from collections.abc import Iterable
+
 from checklists.evidence.probes.access import AccessControl
 from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
 from checklists.evidence.probes.capacity import Capacity
@@ -26,7 +28,7 @@ from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
 
-__all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit"]
+__all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit", "probed_items"]
 
 PROBES: dict[str, Probe] = {
     probe.key: probe
@@ -60,3 +62,9 @@ PROBES: dict[str, Probe] = {
         Burst(),
     )
 }
+
+
+def probed_items(keys: Iterable[str]) -> list[str]:
+    """Those of these items that a probe speaks to, in their order."""
+    spoken_to = {key for probe in PROBES.values() for key in probe.items}
+    return [key for key in keys if key in spoken_to]

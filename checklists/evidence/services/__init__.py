@@ -2,6 +2,7 @@
 
 from checklists.evidence.services.findings import Measurement, Visited, record_findings, rejudge, retire_findings
 from checklists.evidence.services.fingerprints import Fingerprints, keep_fingerprints
+from checklists.evidence.services.freshness import remove_freshness, set_freshness
 from checklists.evidence.services.local import judge_locally
 from checklists.evidence.services.policy import allow_network, current_policy, remove_network
 from checklists.evidence.services.retention import drop_old
@@ -37,9 +38,11 @@ __all__ = [
     "probe_due",
     "record_findings",
     "rejudge",
+    "remove_freshness",
     "remove_network",
     "renew_leases",
     "request_run",
     "resume_abandoned",
     "retire_findings",
+    "set_freshness",
 ]

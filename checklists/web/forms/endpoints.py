@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,37 @@ from django import forms
 from checklists.registry.models import Endpoint, Stack
 from checklists.registry.services import KEPT
 
+LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,198}\Z")
 BLANK_ROWS = 3
 MAX_ROWS = 23
+
+
+class LabelsField(forms.CharField):
+    """Label matchers of Prometheus as lines of ``name=value``; quotes around a value, as PromQL has them, may stay."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return "\n".join(f"{name}={text}" for name, text in sorted(value.items()))
+        return value
+
+    def clean(self, value: Any) -> dict[str, str]:
+        text = str(super().clean(value) or "")
+        labels: dict[str, str] = {}
+        for line in filter(None, (line.strip().rstrip(",") for line in text.splitlines())):
+            name, equals, said = (part.strip() for part in line.partition("="))
+            if not equals or not said.strip('"'):
+                raise forms.ValidationError(f"“{line[:80]}” is no name=value. Write one label a line.")
+            if name.endswith(("!", "~")) or said.startswith("~"):
+                raise forms.ValidationError(f"“{line[:80]}”: a label is compared by = only.")
+            if not LABEL_NAME.match(name):
+                raise forms.ValidationError(
+                    f"“{name[:80]}” cannot name a label: letters, digits and _, not beginning with a digit."
+                )
+            if name in labels:
+                raise forms.ValidationError(f"“{name[:80]}” stands there twice.")
+            quoted = len(said) > 1 and said[0] == said[-1] == '"'
+            labels[name] = said[1:-1] if quoted else said
+        return labels
 
 
 @dataclass
@@ -50,7 +80,30 @@ class EndpointForm(forms.Form):
         widget=forms.TextInput(attrs={"inputmode": "url", "spellcheck": "false"}),
         help_text="The server that collects its metrics, if there is one.",
     )
+    alertmanager_url = forms.CharField(
+        label="Alertmanager address",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"inputmode": "url", "spellcheck": "false"}),
+        help_text="If alerts are handled by one.",
+    )
+    labels = LabelsField(
+        label="Labels of its series",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "placeholder": "namespace=chat"}),
+        help_text="One name=value a line, such as namespace=chat. If left empty, the endpoint’s address is looked for "
+        "among the scrape targets.",
+    )
     may_generate = forms.BooleanField(required=False, label="Probes may generate here")
+    series_length = forms.IntegerField(
+        label="Requests in a latency series",
+        min_value=1,
+        max_value=20,
+        initial=5,
+        required=False,
+        help_text="1 to 20. From 20 on, a 95th percentile can be judged.",
+    )
+    may_burst = forms.BooleanField(required=False, label="A burst may be sent here")
 
     def __init__(self, *args: Any, endpoint: Endpoint | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -96,4 +149,4 @@ class EndpointForm(forms.Form):
 
     def service_data(self) -> dict[str, Any]:
         """What the services take."""
-        return dict(self.cleaned_data)
+        return {**self.cleaned_data, "series_length": self.cleaned_data["series_length"] or 5}

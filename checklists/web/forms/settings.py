@@ -115,6 +115,20 @@ class RouteForm(forms.Form):
         }
 
 
+class FreshnessForm(forms.Form):
+    """How long findings count for one item; the view offers the items."""
+
+    item_key = forms.ChoiceField(label="Item")
+    tier = forms.TypedChoiceField(coerce=int, choices=[(0, "Every tier"), *Tier.choices], label="Tier")
+    amount = forms.IntegerField(min_value=1, max_value=8784, label="Findings count for")
+    unit = forms.ChoiceField(choices=[("24", "days"), ("1", "hours")], label="Days or hours")
+
+    def service_data(self) -> dict[str, Any]:
+        """As ``evidence.services.set_freshness`` takes it."""
+        data = self.cleaned_data
+        return {"item_key": data["item_key"], "tier": data["tier"], "hours": data["amount"] * int(data["unit"])}
+
+
 class NetworkForm(forms.Form):
     cidr = forms.CharField(max_length=50, label="Network", help_text="Such as 10.20.0.0/16 or fd12:3456::/48.")
     note = forms.CharField(max_length=200, required=False, label="What it is")

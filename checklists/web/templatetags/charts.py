@@ -1,7 +1,9 @@
 """Template tags for the small charts, each with its numbers as text: `{% load charts %}`."""
 
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django import template
@@ -30,15 +32,49 @@ def trend(points: Sequence[charts.Point], label: str = "Every item, over time") 
 
 
 @register.inclusion_tag("components/histogram.html")
-def histogram(buckets: Sequence[charts.Bucket], goal: float | None = None, unit: str = "") -> dict[str, Any]:
-    """A thumbnail of a distribution with the goal as a dotted line; what lies beyond the goal is red."""
-    bars, goal_x = charts.histogram_bars(buckets, goal)
-    total = sum(bucket["count"] for bucket in buckets)
-    beyond = sum(bucket["count"] for bucket, bar in zip(buckets, bars, strict=False) if bar.over)
-    name = f"{total:,} measurements"
-    if goal is not None:
-        name += f", {beyond:,} of them beyond the goal of {goal:g} {unit}".rstrip()
-    return {"bars": bars, "goal_x": goal_x, "name": name}
+def histogram(data: object, size: str = "") -> dict[str, Any]:
+    """The distribution a finding keeps, each goal a dotted line; what lies beyond the last goal is red.
+
+    ``size`` ``"wide"`` is for a page of its own: the bounds stand below it, and the numbers in a table.
+    """
+    shown = charts.distribution_of(data)
+    if shown is None:
+        return {}
+    bars, goals = charts.histogram_bars(shown)
+    beyond = sum(count for count, bar in zip(shown["counts"], bars, strict=False) if bar.over)
+    unit, name = shown["unit"], f"{sum(shown['counts']):,} measurements"
+    if shown["goals"]:
+        words = " and ".join(f"{goal['label']} {goal['value']:g} {unit}".strip() for goal in shown["goals"])
+        name += f", goal {words}; {beyond:,} of them in buckets beyond"
+    edges = [f"{bound:g}" for bound in shown["uppers"] if not math.isinf(bound)]
+    uppers = [f"up to {edge}" for edge in edges] + [f"above {edges[-1]}" if edges else "all"]
+    return {
+        "bars": bars,
+        "goals": goals,
+        "name": name,
+        "unit": unit,
+        "size": size,
+        "rows": list(zip(uppers, shown["counts"], strict=False)) if size == "wide" else [],
+        "ends": (edges[0], edges[-1]) if edges else None,
+    }
+
+
+@register.inclusion_tag("components/run_columns.html")
+def run_columns(runs: Sequence[Any], name: str, slots: int = 12) -> dict[str, Any]:
+    """Runs over time as stacked columns, the newest at the right; each has ``counts`` (state → count) and ``title``."""
+    return {
+        "columns": list(zip(runs, charts.columns([run.counts for run in runs], slots), strict=True)),
+        "name": name,
+    }
+
+
+@register.inclusion_tag("components/dots.html")
+def dots(marks: Sequence[Any], name: str) -> dict[str, Any]:
+    """Readings over time as dots, by verdict and (where it has one) by number: ``state``, ``number``, ``title``."""
+    ys = charts.heights([mark.number for mark in marks])
+    step = 100 / max(len(marks), 1)
+    placed = [(mark, (index + 0.5) * step, y) for index, (mark, y) in enumerate(zip(marks, ys, strict=True))]
+    return {"placed": placed, "name": name, "lines": list(pairwise(placed))}
 
 
 @register.inclusion_tag("components/launch_strip.html")

@@ -15,7 +15,7 @@ from checklists.web.forms.endpoints import EndpointForm
 from checklists.web.http import Request, signed_in, tell
 from checklists.web.release_page import release_or_404
 
-SHOWN = ("name", "url", "stack", "metrics_url", "prometheus_url", "may_generate")
+SHOWN = tuple(name for name in services.ENDPOINT_FIELDS if name != "headers")
 
 
 def _changeable(request: Request, slug: str, version: str) -> Release:

@@ -1,4 +1,4 @@
-"""People and roles, teams, sign-off routes, the networks that probes may reach, and one's own profile."""
+"""People and roles, teams, sign-off routes, and one's own profile."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from checklists.evidence.models import AllowedNetwork
-from checklists.evidence.services import allow_network, remove_network
 from checklists.journal.errors import Forbidden, Invalid
 from checklists.people import services
 from checklists.people.models import Membership, OrganisationRole, Team, TeamRole, Token, User
@@ -24,7 +22,6 @@ from checklists.signoff.routes import all_routes, set_route
 from checklists.web.forms import put_errors
 from checklists.web.forms.settings import (
     MemberForm,
-    NetworkForm,
     PersonForm,
     ProfileForm,
     RolesForm,
@@ -237,35 +234,6 @@ def routes(request: Request) -> HttpResponse:
     return render(request, "settings/routes.html", context, status=422 if bound is not None else 200)
 
 
-@signed_in
-def networks(request: Request) -> HttpResponse:
-    """Which private networks probes may reach. Administrators change it; auditors read it."""
-    may_change = can(request.user, "policy.change")
-    if not may_change and not request.user.access.has(OrganisationRole.AUDITOR):
-        raise Forbidden("Only administrators and auditors see which networks probes may reach.")
-    form = NetworkForm(request.POST if request.POST.get("action") == "add" else None)
-    if request.method == "POST" and request.POST.get("action") == "remove":
-        network = get_object_or_404(AllowedNetwork, pk=_number(request.POST.get("network")))
-        remove_network(network=network, by=request.user)
-        tell(request, f"Probes no longer reach {network.cidr}.")
-        return redirect("web:networks")
-    if form.is_bound and form.is_valid():
-        try:
-            network = allow_network(by=request.user, **form.cleaned_data)
-        except Invalid as refusal:
-            put_errors(form, refusal)
-        else:
-            tell(request, f"Probes may reach {network.cidr}.")
-            return redirect("web:networks")
-    rows = AllowedNetwork.objects.select_related("created_by").order_by("cidr")
-    return render(
-        request,
-        "settings/networks.html",
-        {"form": form, "networks": rows, "may_change": may_change},
-        status=_status(form),
-    )
-
-
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
     """The colours by cookie, for browsers without JavaScript; back to the page it was asked from."""
@@ -279,10 +247,6 @@ def theme(request: HttpRequest) -> HttpResponse:
     else:
         response.delete_cookie("theme", samesite="Lax")
     return response
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 19 else 0
 
 
 def _status(*forms: Any) -> int:

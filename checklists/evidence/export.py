@@ -1,0 +1,83 @@
+"""Findings as JSON, whole: everything needed to dispute them, for those who may see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from checklists.evidence.models import Exchange, Finding
+
+_ADDRESS = re.compile(r"https?://[^/\s\"'<>?#,;]*")
+
+
+def without_hosts(value: Any) -> Any:
+    """JSON with the host of every address in it left out: ``https://llm.example.org/metrics`` → ``…/metrics``."""
+    if isinstance(value, str):
+        return _ADDRESS.sub("…", value)
+    if isinstance(value, list):
+        return [without_hosts(one) for one in value]
+    if isinstance(value, dict):
+        return {without_hosts(key): without_hosts(one) for key, one in value.items()}
+    return value
+
+
+def requests_of(finding: Finding) -> list[dict[str, Any]]:
+    """The requests a finding rests on."""
+    detail = finding.detail if isinstance(finding.detail, dict) else {}
+    return [entry for entry in detail.get("requests") or [] if isinstance(entry, dict)]
+
+
+def answers_of(finding: Finding) -> dict[int, Exchange]:
+    """The answers a finding was read from, by their numbers, as far as they are still kept (one query)."""
+    numbers = {entry["answer"] for entry in requests_of(finding) if isinstance(entry.get("answer"), int)}
+    if not numbers or finding.run_id is None:
+        return {}
+    rows = Exchange.objects.filter(run=finding.run_id, endpoint_name=finding.endpoint_name, number__in=numbers)
+    return {row.number: row for row in rows}
+
+
+def as_json(finding: Finding, *, hosts: bool, answers: Iterable[Exchange] = ()) -> dict[str, Any]:
+    """A finding with what was seen, the requests, the rule and the samples.
+
+    ``hosts``: whether the reader may see where endpoints are. ``answers``: what was kept of the servers' answers, for
+    those readers only. No query, if ``observation`` and ``detail`` are loaded.
+    """
+    detail = finding.detail if isinstance(finding.detail, dict) else {}
+    whole: dict[str, Any] = {
+        "id": finding.pk,
+        "item": finding.item_key or None,
+        "verdict": finding.verdict,
+        "claimed": finding.claimed,
+        "observed": finding.observed,
+        "unit": finding.unit,
+        "reason": finding.reason,
+        "probe": finding.probe,
+        "probe_version": finding.probe_version,
+        "endpoint": finding.endpoint_name,
+        "run": finding.run_id,
+        "current": finding.current,
+        "measured_at": finding.measured_at,
+        "expires_at": finding.expires_at,
+        "rule": str(detail.get("rule") or ""),
+        "samples": detail.get("samples"),
+        "histogram": detail.get("histogram"),
+        "requests": requests_of(finding),
+        "observation": finding.observation,
+        "answers": [
+            {
+                "answer": row.number,
+                "line": row.line,
+                "status": row.status,
+                "content_type": row.content_type,
+                "truncated": row.truncated,
+                "body": row.body,
+            }
+            for row in answers
+        ]
+        if hosts
+        else [],
+    }
+    if hosts:
+        return whole
+    return {**whole, **{name: without_hosts(whole[name]) for name in ("reason", "observed", "requests", "observation")}}
