@@ -119,6 +119,7 @@ class ReferenceFingerprint(models.Model):
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="fingerprints")
     endpoint_name = models.CharField(max_length=80)
     submission_number = models.PositiveIntegerField()
+    claims = models.JSONField(default=dict)  # on the model's name and version, as they were signed
     prompts = models.JSONField(default=dict)
     prompt_set = models.CharField(max_length=20)
     taken_at = models.DateTimeField()

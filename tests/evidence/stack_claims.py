@@ -78,7 +78,6 @@ IDENTITY: list[Row] = [
     ("torchserve-0.12", "model.identity", NAME, claim("resnet-18"), claim("resnet-50")),
     ("comfyui-0.3", "model.identity", NAME, claim("flux1-dev"), claim("flux1-schnell")),
     ("speaches-0.8", "model.identity", NAME, claim("Systran/faster-whisper-large-v3"), OTHER),
-    ("openai-compatible", "model.identity", NAME, claim("house/embedder"), OTHER),
     ("vllm-0.11", "model.identity", LINEAGE, {"base_model": MODEL}, {"base_model": "Qwen/Qwen3-8B"}),
     ("sglang-0.5", "model.identity", LINEAGE, {"base_model": "Qwen/Qwen3-32B"}, {"base_model": MODEL}),
     ("nim-1.8", "model.identity", LINEAGE, {"base_model": "meta/llama-3.1-8b-instruct"}, {"base_model": "Qwen/Qwen3"}),
@@ -223,6 +222,7 @@ COMPLETE = {"model.identity", "model.limits", "serving.arguments", "metrics.pres
 UNDECIDED: list[Row] = [
     ("vllm-0.11", "model.identity", NAME, claim("chat"), "alias"),
     ("litellm-1.80", "model.identity", NAME, {}, "Nothing is claimed"),
+    ("openai-compatible", "model.identity", NAME, claim("house/embedder"), "an alias proves little"),
     ("tgi-3.3", "model.identity", NAME, {"revision": "main"}, "neither digest nor revision"),
     ("litellm-1.80", "model.limits", LIMIT, tokens(6000), "which one counts is not clear"),
     ("vllm-0.11", "model.limits", LIMIT, {"max_input": 4096, "unit": "pixels"}, "in tokens"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,23 +49,24 @@ class Full:
             self.posts += 1
             self.most = max(self.most, self.busy)
         try:
-            self.answer(request)
+            reply = self.answer(request)
         finally:
             with self.lock:
-                self.busy -= 1
+                self.busy -= 1  # before the answer goes out, for the next request may come right after it
+        reply()
 
-    def answer(self, request: Request) -> None:
+    def answer(self, request: Request) -> Callable[[], Any]:
         if not self.gate.acquire(blocking=self.policy == "wait"):
             if self.policy == "refuse":
                 headers = {"Retry-After": "1"} if self.status in (429, 503) else {}
-                return request.reply(self.status, {"error": {"message": "busy"}}, headers)
+                return lambda: request.reply(self.status, {"error": {"message": "busy"}}, headers)
             if self.policy == "break":
-                return request.raw.connection.close()
+                return lambda: request.raw.connection.close()
             self.over.wait(20)
-            return None
+            return lambda: None
         try:
             time.sleep(self.seconds)
-            return request.reply(200, completion())
+            return lambda: request.reply(200, completion())
         finally:
             self.gate.release()
 
@@ -105,6 +107,25 @@ def test_refusing_with_503_what_is_claimed_to_be_served_is_contradicted() -> Non
         judge(BURST, BACKPRESSURE, {"max_concurrency": 4, "on_overload": "none"}, observation).verdict == "contradicted"
     )
     assert judge(BURST, QUEUE, {"max_queue": 64, "on_overflow": "wait"}, observation).verdict == "contradicted"
+
+
+class Shared(Full):
+    """A server without a limit or a queue, whose one processor is shared by all requests that are there."""
+
+    def answer(self, request: Request) -> Callable[[], Any]:
+        done, last = 0.0, time.monotonic()
+        while done < self.seconds:
+            time.sleep(0.005)
+            now = time.monotonic()
+            done, last = done + (now - last) / self.busy, now
+        return lambda: request.reply(200, completion())
+
+
+def test_a_server_without_a_limit_that_only_grows_slow_has_no_queue() -> None:
+    observation = seen(Shared(64, "share", seconds=0.05))
+    assert observation["median_ms"] > 2 * observation["alone_ms"]
+    judgement = judge(BURST, BACKPRESSURE, {**REJECT, "on_overload": "queue"}, observation)
+    assert judgement.verdict == "inconclusive", judgement.reason
 
 
 def test_waiting_and_an_answer_in_the_end_verify_a_queue() -> None:

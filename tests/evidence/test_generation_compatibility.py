@@ -70,6 +70,15 @@ def test_errors_that_are_no_longer_structured_break() -> None:
     assert "malformed: " in compared(Generator().handler(), Terse().handler()).reason
 
 
+def test_the_same_server_error_for_a_malformed_request_is_no_difference_and_a_new_one_is_not_told() -> None:
+    class Clumsy(Generator):
+        def refuse(self, request: Request, message: str) -> None:
+            error(request, 500, message)
+
+    assert compared(Clumsy().handler(), Clumsy().handler()).verdict == "verified"
+    assert compared(Generator().handler(), Clumsy().handler()).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize("status", [401, 429, 503])
 def test_a_release_that_does_not_answer_leaves_it_open(status: int) -> None:
     closed = Generator(answer=lambda payload: status)

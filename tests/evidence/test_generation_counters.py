@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from checklists.evidence import metrics
+from checklists.evidence.probes.base import Target
 from checklists.evidence.probes.generation import counters
+from tests.evidence import loopback
 from tests.evidence.generating import Generator, error, judge, look
 from tests.evidence.loopback import Request, routes, serving
 
@@ -50,6 +52,44 @@ def test_a_counter_that_stands_still_on_the_servers_own_page_is_contradicted() -
     assert (
         judge(PROBE, THROUGHPUT, TOKENS, seen(Generator(counts=False, started=time.time()))).verdict == "contradicted"
     )
+
+
+CLAIMED, FIRST = "litellm_proxy_total_requests_metric_total", "litellm_output_tokens_metric_total"
+
+
+def published_late(claimed_after: int) -> dict[str, Any]:
+    """A server that publishes one counter at once, and the other by so many looks later."""
+    looks = {"after": -1}
+
+    def page(request: Request) -> None:
+        looks["after"] += bool(generator.bodies)
+        rows = {FIRST: 8 if looks["after"] >= 0 else 0, CLAIMED: 1 if looks["after"] >= claimed_after else 0}
+        text = "".join(f"# TYPE {name} counter\n{name} {value}\n" for name, value in rows.items())
+        request.reply(200, f"{text}# TYPE litellm_cache_hits_metric_total counter\n")
+
+    generator = Generator()
+    handler = generator.handler()
+    with serving(lambda request: page(request) if request.path == "/metrics" else handler(request)) as server:
+        return dict(loopback.observe(PROBE, Target("main", server.url, stack="vllm", may_generate=True))[0])
+
+
+def test_a_counter_that_is_published_later_than_another_is_not_said_to_stand_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counters, "PAUSES", (0.0, 0.02, 0.02, 0.02))
+    assert judge(PROBE, THROUGHPUT, {"metric_name": CLAIMED}, published_late(1)).verdict == "verified"
+    still = judge(PROBE, THROUGHPUT, {"metric_name": CLAIMED}, published_late(99))
+    assert still.verdict == "contradicted"
+    assert f"{FIRST} +8 moved" in still.reason
+
+
+def test_a_counter_that_is_declared_without_a_series_counted_nothing() -> None:
+    judgement = judge(PROBE, THROUGHPUT, {"metric_name": "litellm_cache_hits_metric_total"}, published_late(0))
+    assert judgement.verdict == "contradicted"
+    assert "declares litellm_cache_hits_metric_total but carries no series of it" in judgement.reason
+    missing = judge(PROBE, THROUGHPUT, {"metric_name": "my_tokens_total"}, published_late(0))
+    assert missing.verdict == "inconclusive"
+    assert "There is no counter named my_tokens_total" in missing.reason
 
 
 def test_a_page_elsewhere_on_which_nothing_moves_may_be_that_of_another_process() -> None:

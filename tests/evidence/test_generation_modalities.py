@@ -136,6 +136,43 @@ def test_an_output_refused_in_words_is_contradicted() -> None:
     assert judge(PROBE, ITEM, claims, observation).verdict == "contradicted"
 
 
+def test_an_option_that_is_not_known_is_no_refusal_of_the_picture() -> None:
+    def picture(request: Request) -> None:
+        if "response_format" in request.json():
+            return error(request, 400, "Setting `response_format` is not supported by this model")
+        return request.reply(200, {"data": [{"b64_json": "aGVsbG8="}]})
+
+    claims = claim(["text"], ["image"])
+    table = {"/v1/models": MODELS, "POST /v1/images/generations": picture}
+    observation, _ = look(PROBE, routes(table), family="diffusion", claims={ITEM: claims})
+    assert judge(PROBE, ITEM, claims, observation).verdict == "verified"
+
+
+@pytest.mark.parametrize(
+    ("vector", "verdict"),
+    [([0.1, 0.2], "verified"), ("zczMPc3MTD4=", "verified"), ("Ready for launch.", "inconclusive")],
+)
+def test_an_embedding_holds_numbers_and_no_text(vector: Any, verdict: str) -> None:
+    claims = claim(["text"], ["embedding"])
+    table = {"/v1/models": MODELS, "POST /v1/embeddings": {"data": [{"embedding": vector}]}}
+    observation, _ = look(PROBE, routes(table), family="llm", claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == verdict
+    assert ("200, but with no embedding" in judgement.reason) == (verdict != "verified")
+
+
+def test_a_model_that_was_not_made_for_embeddings_says_so_in_an_error_of_its_own() -> None:
+    def refuse(request: Request) -> None:
+        error(request, 500, "Llama model must be created with embedding=True to call this method")
+
+    claims = claim(["text"], ["embedding"])
+    table = {"/v1/models": MODELS, "POST /v1/embeddings": refuse}
+    observation, _ = look(PROBE, routes(table), family="embedding", claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == "contradicted"
+    assert judgement.reason.startswith("Refused: embedding out: 500")
+
+
 def test_what_was_not_tried_stays_open_also_when_the_claim_is_changed_later() -> None:
     judgement, generator = tried(claim(["text", "video"], ["text", "structured"]))
     assert "video in: not tried" in judgement.reason

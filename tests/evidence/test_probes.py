@@ -322,6 +322,40 @@ def test_behind_a_proxy_the_alias_is_looked_through_or_weak() -> None:
     assert name(closed, model_id="gpt-house").verdict == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [(f"hosted_vllm/{MODEL}", "verified"), (f"azure/{MODEL}", "contradicted"), ("gpt-house", "inconclusive")],
+)
+def test_behind_a_proxy_a_model_may_be_claimed_with_its_provider_and_not_with_another(
+    model_id: str, expected: str
+) -> None:
+    judgement = name(LITELLM, model_id=model_id)
+    assert judgement.verdict == expected, judgement
+    if expected == "verified":
+        assert judgement.observed == model_id
+
+
+@pytest.mark.parametrize(
+    ("title", "served", "expected"),
+    [
+        ("🦙 llama.cpp Python API", MODEL, "inconclusive"),  # --model_alias, or --model of that very name
+        ("🦙 llama.cpp Python API", "/models/tiny.gguf", "contradicted"),
+        ("Somebody's server", MODEL, "inconclusive"),
+    ],
+)
+def test_a_name_that_the_operator_chose_verifies_nothing(title: str, served: str, expected: str) -> None:
+    models = {"data": [{"id": served, "object": "model", "owned_by": "me", "permissions": []}]}
+    judgement = name({"/v1/models": models, "/openapi.json": {"info": {"title": title}}}, model_id=MODEL)
+    assert judgement.verdict == expected, judgement
+    assert expected == "contradicted" or "an alias proves little" in judgement.reason
+
+
+def test_a_served_root_is_stronger_than_a_name_on_a_server_that_nobody_knows() -> None:
+    models = {"data": [{"id": "chat", "root": MODEL}]}
+    assert name({"/v1/models": models}, model_id=MODEL).verdict == "verified"
+    assert name({"/v1/models": models}, model_id="chat").verdict == "inconclusive"
+
+
 def test_without_a_claim_the_served_names_are_told() -> None:
     judgement = name(VLLM)
     assert judgement.verdict == "inconclusive"

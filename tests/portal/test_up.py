@@ -177,7 +177,6 @@ def test_a_failed_migration_ends_it_with_one_sentence(tmp_path: Path) -> None:
     assert "running at" not in answer.stdout
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
@@ -197,6 +196,7 @@ def test_a_setting_that_cannot_be_used_ends_it_with_one_sentence(
     assert "secret-word" not in ended.stderr
 
 
+@pytest.mark.django_db
 def test_the_setup_link_ends_when_there_is_an_administrator(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
     settings.BASE_URL = "http://preflight.example"
     call_command("setup_link")

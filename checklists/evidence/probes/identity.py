@@ -27,6 +27,7 @@ from checklists.evidence.stacks import STACKS, Stack
 
 __all__ = ["Identity", "same_name", "served_models"]
 
+ROOTS = ("root", "qualified_root")
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
@@ -65,7 +66,9 @@ class Identity(Probe):
         if item_key == "identity.lineage":
             return unsaid(stack, ("parent",), "the model that one was derived from")
         if item_key == "identity.name-version":
-            return "" if stack.listings else f"{stack.label} lists no models."
+            if not stack.listings:
+                return f"{stack.label} lists no models."
+            return unsaid(stack, ("root", "digest", "revision"), "what runs under a name") if stack.alias else ""
         return super().settles(item_key, stack)
 
     def judge(
@@ -81,13 +84,15 @@ class Identity(Probe):
 
 
 def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bool) -> Judgement:
+    several = " and " in where
+    lists, gives = f"{where} list{'' if several else 's'}", f"{where} give{'' if several else 's'}"
     claimed = text_of(claims.get("model_id"))
     digest, revision = text_of(claims.get("artifact_digest")), text_of(claims.get("revision"))
     names = [text_of(row.get("id")) for row in models]
     if not claimed and not digest and not revision:
         return nothing_claimed(joined(names))
     by_id = [row for row in models if same_name(claimed, text_of(row.get("id")))]
-    by_root = [row for row in models if same_name(claimed, text_of(row.get("root")))]
+    by_root = [row for row in models if any(same_name(claimed, text_of(row.get(key))) for key in ROOTS)]
     match = (by_root or by_id or (models if len(models) == 1 and not claimed else []))[:1]
     if claimed and not match:
         also = joined([text for row in models if (text := text_of(row.get("root"))) and text not in names])
@@ -97,7 +102,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed,
             joined(names),
             "",
-            f"{where} lists {joined(names)}{note}, and not {claimed}.",
+            f"{lists} {joined(names)}{note}, and not {claimed}.",
             rule="id or root equal",
         )
     row = match[0] if match else {}
@@ -115,7 +120,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
                 want,
                 have,
                 "",
-                f"{where} gives another {label} than the one claimed.",
+                f"{gives} another {label} than the one claimed.",
                 rule=f"{label} equal",
             )
         elif want:
@@ -128,7 +133,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed or digest or revision,
             shown,
             "",
-            f"{where} gives the claimed {' and '.join(checked)}.{rest}",
+            f"{gives} the claimed {' and '.join(checked)}.{rest}",
             rule="digest or revision equal",
         )
     if not claimed:
@@ -137,22 +142,21 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed=digest or revision,
             observed=shown,
         )
-    root = text_of(row.get("root"))
+    roots = [text for key in ROOTS if (text := text_of(row.get(key)))]
+    root = next((text for text in roots if same_name(claimed, text)), next(iter(roots), ""))
     if by_root:
         return Judgement(
             VERIFIED,
             claimed,
             root,
             "",
-            f"{where} gives {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}",
+            f"{gives} {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}",
             rule="root equal",
         )
     if alias or (root and not same_name(root, shown)):
-        leads = f" for {root}" if root else ""
+        weak = f"that is only an alias for {root}" if root else "its name is the operator's to choose"
         return inconclusive(
-            f"{where} lists {shown}, but that is only an alias{leads}, which proves little.{rest}",
-            claimed=claimed,
-            observed=shown,
+            f"{lists} {shown}, but {weak}: an alias proves little.{rest}", claimed=claimed, observed=shown
         )
     return Judgement(VERIFIED, claimed, shown, "", f"{where} lists exactly this name.{rest}", rule="id equal")
 

@@ -15,7 +15,8 @@ from checklists.evidence.stacks import Fact, Field, Listing, Stack, places
 MAX_MODELS = 200
 MAX_ASKED = 3  # models that are asked about one by one
 MAX_READINGS = 300
-NAMES = ("id", "root", "parent", "version", "revision", "digest", "owned_by", "precision")
+NAMES = ("id", "root", "qualified_root", "parent", "version", "revision", "digest", "owned_by", "precision")
+CALLED = ("id", "model", "root", "qualified_root")  # what a row, or a reading, may be called by
 
 Row = dict[str, Any]
 Reading = dict[str, Any]  # means, value, where; model and root if it is said of one model; decisive
@@ -50,9 +51,10 @@ async def list_models(visit: Visit) -> Listed:
             _merge(listed, found)
             listed.where.append(path)
     listed.rows = [row for row in listed.rows if row.get("id")][:MAX_MODELS]
-    roots = {row["id"]: text_of(row.get("root")) for row in listed.rows}
+    rows = {row["id"]: row for row in listed.rows}
     for reading in listed.readings:
-        reading["root"] = roots.get(reading["model"], "")
+        row = rows.get(reading["model"], {})
+        reading |= {key: text_of(row.get(key)) for key in ("root", "qualified_root") if row.get(key)}
     return listed
 
 
@@ -103,11 +105,7 @@ def of_model(observation: Observation, claims: Claims) -> list[Reading]:
     of that name is among them."""
     readings = [dict_of(one) for one in list_of(observation.get("readings"))]
     claimed = text_of(claims.get("model_id"))
-    own = [
-        one
-        for one in readings
-        if same_name(claimed, text_of(one.get("model"))) or same_name(claimed, text_of(one.get("root")))
-    ]
+    own = [one for one in readings if is_called(one, claimed)]
     return [one for one in readings if one in own or not text_of(one.get("model"))] if own else readings
 
 
@@ -117,6 +115,11 @@ def unsaid(stack: Stack, means: Iterable[str], what: str) -> str:
     if "" in told:
         return ""
     return f"{stack.label} tells {what} only {told[0]}." if told else f"{stack.label} does not tell {what}."
+
+
+def is_called(row: Row | Reading, name: str) -> bool:
+    """Whether a listed model goes by this name: its own, that of what runs under it, or that with its provider."""
+    return any(same_name(name, text_of(row.get(key))) for key in CALLED)
 
 
 def same_name(one: str, other: str) -> bool:
@@ -182,7 +185,7 @@ def _merge(listed: Listed, found: list[Row]) -> None:
         listed.readings += [
             {"means": key, "value": value, "where": sources.get(key, ""), "model": name}
             for key, value in row.items()
-            if key not in ("id", "root", "owned_by")
+            if key not in ("id", "root", "qualified_root", "owned_by")
         ]
 
 
@@ -203,6 +206,8 @@ def _reading(fact: Fact, value: Any, path: str, model: Row) -> Reading:
     reading: Reading = {"means": fact.means, "value": value, "where": where}
     if model:
         reading |= {"model": text_of(model.get("id")), "root": text_of(model.get("root"))}
+        if model.get("qualified_root"):
+            reading["qualified_root"] = text_of(model["qualified_root"])
     return reading | ({"decisive": True} if fact.decisive else {})
 
 
@@ -221,5 +226,4 @@ def _each(fact: Fact) -> bool:
 
 
 def _to_ask(rows: list[Row], hint: str) -> list[Row]:
-    claimed = [row for row in rows if same_name(hint, row["id"]) or same_name(hint, text_of(row.get("root")))]
-    return (claimed or rows)[:MAX_ASKED]
+    return ([row for row in rows if is_called(row, hint)] or rows)[:MAX_ASKED]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from checklists.assessments.models import Answer
 from checklists.evidence.models import Finding, ReferenceFingerprint
 from checklists.registry.models import Release
 
 PROBE = "model.fingerprint"
+NAMED = "identity.name-version"
 
 
 def _latest(release: Release) -> dict[str, Finding]:
@@ -19,12 +21,14 @@ def _latest(release: Release) -> dict[str, Finding]:
 
 
 def keep_fingerprints(*, release: Release, submission_number: int) -> int:
-    """Make each endpoint's newest fingerprint the one that counts from now on; how many. Three queries."""
+    """Make each endpoint's newest fingerprint the one that counts from now on; how many. Four queries."""
+    named = Answer.objects.filter(release=release, item__key=NAMED).values_list("claims", flat=True).first()
     rows = [
         ReferenceFingerprint(
             release=release,
             endpoint_name=name,
             submission_number=submission_number,
+            claims=named if isinstance(named, dict) else {},
             prompts=finding.observation["prompts"],
             prompt_set=str(finding.observation.get("set", ""))[:20],
             taken_at=finding.measured_at,
@@ -35,7 +39,7 @@ def keep_fingerprints(*, release: Release, submission_number: int) -> int:
         rows,
         update_conflicts=True,
         unique_fields=["release", "endpoint_name"],
-        update_fields=["submission_number", "prompts", "prompt_set", "taken_at"],
+        update_fields=["submission_number", "claims", "prompts", "prompt_set", "taken_at"],
     )
     return len(rows)
 
@@ -47,6 +51,7 @@ class Fingerprints:
         self._kept = {
             row.endpoint_name: {
                 "endpoint": row.endpoint_name,
+                "claims": row.claims,
                 "prompts": row.prompts,
                 "set": row.prompt_set,
                 "taken_at": row.taken_at.isoformat(),

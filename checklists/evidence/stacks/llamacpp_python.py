@@ -1,5 +1,5 @@
 from checklists.evidence.stacks.llamacpp import GGUF_ONLY
-from checklists.evidence.stacks.table import Fact, Route, Sign, Stack, openai_listing
+from checklists.evidence.stacks.table import Fact, Field, Route, Sign, Stack, openai_listing
 
 STACK = Stack(
     "llamacpp_python",
@@ -11,7 +11,8 @@ STACK = Stack(
         Sign("/v1/models", at="data/*/permissions", weight=1),
     ),
     health=("/v1/models",),
-    listings=(openai_listing(),),
+    # Without --model_alias a model is called by the path of its file.
+    listings=(openai_listing(root=Field("id", match=r"(?i)^([./~].*|.*\.gguf)$", only="where no alias was given")),),
     facts=(
         Fact("version", ("/openapi.json",), "info/version"),
         Fact("quantization", value="gguf", because=GGUF_ONLY),
@@ -23,4 +24,5 @@ STACK = Stack(
         Route("/v1/embeddings", "POST"),
     ),
     metrics_paths=(),
+    alias=True,
 )

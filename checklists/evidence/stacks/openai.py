@@ -26,4 +26,5 @@ STACK = Stack(
         },
         prefix="gen_ai_server_",
     ),
+    alias=True,
 )

@@ -46,7 +46,8 @@ def today(request: Request) -> HttpResponse:
     context["is_member"] = bool(user.access.own_teams)
     context["reads_journal"] = can(user, "journal.read")
     leads = user.access.has(OrganisationRole.LEADER, OrganisationRole.AUDITOR)
-    context["oversees"] = (leads or context["reads_journal"]) and not context.get("fresh")
+    works = context["is_member"] or user.access.reviewer_roles  # who has work of their own goes to the overview for it
+    context["oversees"] = (leads or context["reads_journal"]) and not works and not context.get("fresh")
     if context["oversees"]:
         context |= {"page": overview_page(user=user, by_family=False, by_quality=False), "risks": list(Risk)}
     return render(request, "today/today.html", context)

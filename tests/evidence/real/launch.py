@@ -142,12 +142,18 @@ def litellm(directory: Path, *, guard_metrics: bool = False) -> Iterator[Server]
 
 
 @contextmanager
-def llama_cpp_python(directory: Path, *, key: str = LLAMA_KEY, context: int = 256) -> Iterator[Server]:
-    """llama-cpp-python's server with a tiny model of our own under the name ``tiny-llama``; no ``key``: open to all."""
+def llama_cpp_python(
+    directory: Path, *, key: str = LLAMA_KEY, context: int = 256, alias: str = "tiny-llama", seed: int = 0
+) -> Iterator[Server]:
+    """llama-cpp-python's server with a tiny model of our own under the name ``alias`` (empty: that of its file).
+
+    No ``key``: open to all; another ``seed``: other weights.
+    """
     port = free_port()
-    file = gguf.write(directory / "tiny.gguf")
+    file = gguf.write(directory / "tiny.gguf", seed=seed)
     command = [program("llama-cpp-python"), "-m", "llama_cpp.server", "--model", str(file)]
-    options = {"model_alias": "tiny-llama", "n_ctx": context, "host": "127.0.0.1", "port": port, "n_threads": 1}
+    options = {"n_ctx": context, "host": "127.0.0.1", "port": port, "n_threads": 1}
+    options |= {"model_alias": alias} if alias else {}
     with running(
         "llama-cpp-python",
         [*command, *(part for name, value in options.items() for part in (f"--{name}", str(value)))],

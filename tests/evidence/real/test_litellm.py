@@ -17,6 +17,8 @@ from tests.evidence.real.probing import judge, probe
 
 pytestmark = pytest.mark.servers("litellm")
 REQUESTS = 24  # enough for a percentile
+NAME, LIMIT, LATENCY = "identity.name-version", "identity.input-limits", "performance.latency-targets"
+THROUGHPUT, MODALITIES = "observability.throughput", "identity.modalities"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,8 @@ def answered(server: Server) -> float:
 def verdict(
     observe: Callable[..., Observation], server: Server, key: str, item: str | None, claims: dict[str, Any]
 ) -> tuple[str, str]:
-    judgement = judge(key, item, claims, observe(server, key))
+    series = {"series": 20} if key == "generation.small" else {}
+    judgement = judge(key, item, claims, observe(server, key, **series))
     return judgement.verdict, judgement.reason
 
 
@@ -59,35 +62,48 @@ def test_it_is_found_out_as_litellm_and_its_health_route_is_one_that_calls_no_mo
     ("key", "item", "claims", "expected"),
     [
         # Which model: the proxy says what runs behind an alias, and an alias alone proves little.
-        ("model.identity", "identity.name-version", {"model_id": "tiny-chat"}, "verified"),
-        ("model.identity", "identity.name-version", {"model_id": "house-chat"}, "inconclusive"),
-        ("model.identity", "identity.name-version", {"model_id": "mistral-large"}, "contradicted"),
+        ("model.identity", NAME, {"model_id": "tiny-chat"}, "verified"),
+        ("model.identity", NAME, {"model_id": "openai/tiny-chat"}, "verified"),
+        ("model.identity", NAME, {"model_id": "azure/tiny-chat"}, "contradicted"),
+        ("model.identity", NAME, {"model_id": "house-chat"}, "inconclusive"),
+        ("model.identity", NAME, {"model_id": "mistral-large"}, "contradicted"),
+        ("model.limits", LIMIT, {"max_input": 4096, "unit": "tokens"}, "verified"),
+        ("model.limits", LIMIT, {"max_input": 999_999, "unit": "tokens"}, "contradicted"),
+        ("model.limits", "operations.runtime-constraints", {"max_concurrency": 8}, "inconclusive"),
+        ("serving.arguments", "compute.quantization", {"formats": ["fp8"]}, "inconclusive"),
         # What is on the metrics page
         ("metrics.present", "observability.latency-breakdown", {"phases": ["first_token", "end_to_end"]}, "verified"),
         ("metrics.present", "observability.latency-breakdown", {"phases": ["prefill", "decode"]}, "contradicted"),
         ("metrics.present", "observability.cache", {"metric_names": "litellm_cache_misses_metric_total"}, "verified"),
         ("metrics.present", "observability.cache", {"metric_names": "vllm:kv_cache_usage_perc"}, "contradicted"),
-        ("metrics.present", "observability.throughput", {"metric_name": "tokens_out_total"}, "contradicted"),
+        ("metrics.present", THROUGHPUT, {"metric_name": "tokens_out_total"}, "contradicted"),
         ("metrics.present", "observability.gpu", {"dashboard_url": "https://grafana.example/d/1"}, "inconclusive"),
         # How fast it says it is
-        ("metrics.latency", "performance.latency-targets", {"phase": "end_to_end", "p95_ms": 300_000}, "verified"),
-        ("metrics.latency", "performance.latency-targets", {"phase": "end_to_end", "p50_ms": 10}, "contradicted"),
-        ("metrics.latency", "performance.latency-targets", {"phase": "first_token", "p95_ms": 300_000}, "verified"),
-        ("metrics.latency", "performance.latency-targets", {"phase": "per_output_token", "p95_ms": 9}, "inconclusive"),
-        # One small request
+        ("metrics.latency", LATENCY, {"phase": "end_to_end", "p95_ms": 300_000}, "verified"),
+        ("metrics.latency", LATENCY, {"phase": "end_to_end", "p50_ms": 10}, "contradicted"),
+        ("metrics.latency", LATENCY, {"phase": "first_token", "p95_ms": 300_000}, "verified"),
+        ("metrics.latency", LATENCY, {"phase": "per_output_token", "p95_ms": 9}, "inconclusive"),
+        # Small requests; each chunk is no token, so the proxy's own count says how long one takes.
         ("generation.small", None, {}, "verified"),
-        ("generation.small", "identity.modalities", {"inputs": ["text"], "outputs": ["text"]}, "verified"),
-        ("generation.small", "identity.modalities", {"inputs": ["text"], "outputs": ["audio"]}, "inconclusive"),
-        (
-            "generation.small",
-            "observability.throughput",
-            {"metric_name": "litellm_output_tokens_metric_total"},
-            "verified",
-        ),
-        ("generation.small", "observability.throughput", {"metric_name": "tokens_out_total"}, "inconclusive"),
-        ("generation.small", "performance.latency-targets", {"phase": "end_to_end", "p95_ms": 9000}, "inconclusive"),
+        ("generation.small", LATENCY, {"phase": "first_token", "p95_ms": 300_000}, "verified"),
+        ("generation.small", LATENCY, {"phase": "first_token", "p50_ms": 10}, "contradicted"),
+        ("generation.small", LATENCY, {"phase": "end_to_end", "p95_ms": 300_000}, "inconclusive"),
+        ("generation.small", "autoscaling.warmup", {"steps": "one request"}, "inconclusive"),
+        # Counters are published in several steps after the answer.
+        ("generation.counters", THROUGHPUT, {"metric_name": "litellm_output_tokens_metric_total"}, "verified"),
+        ("generation.counters", THROUGHPUT, {"metric_name": "litellm_proxy_total_requests_metric_total"}, "verified"),
+        ("generation.counters", THROUGHPUT, {"metric_name": "litellm_deployment_success_responses_total"}, "verified"),
+        ("generation.counters", THROUGHPUT, {"metric_name": "litellm_cache_hits_metric_total"}, "contradicted"),
+        ("generation.counters", THROUGHPUT, {"metric_name": "tokens_out_total"}, "inconclusive"),
+        # A number for the messages ends in a 500.
+        ("generation.counters", "observability.errors", {"classes": ["bad_request"]}, "inconclusive"),
+        ("generation.inputs", "reliability.input-variability", {"tried": ["wrong_type"]}, "contradicted"),
+        ("generation.inputs", "security.input-sanitisation", {"rules": "types are checked"}, "contradicted"),
+        # The same words for all, harmless or not.
+        ("generation.refusals", "security.safety-behaviour", {"evaluation": "ours"}, "inconclusive"),
         # Its CORS rules reflect any origin, with credentials.
         ("tls.headers", None, {}, "contradicted"),
+        ("tls.headers", "security.access-control", {"scheme": "api_key"}, "inconclusive"),
     ],
 )
 def test_a_claim_is_judged_as_the_proxy_was_set_up(
@@ -125,17 +141,74 @@ def test_a_proxy_that_guards_its_metrics_too_verifies_the_claim_of_a_key(
     assert "ours is accepted" in reason
 
 
-def test_an_embedding_model_behind_the_proxy_answers_with_a_vector(proxy: Server) -> None:
-    target = Target(
-        "main", proxy.url, headers=proxy.headers, may_generate=True, family="embedding", model_hint="house-embed"
-    )
-    observation = probe(target, "generation.small")
-    claims = {"inputs": ["text"], "outputs": ["embedding"]}
-    assert judge("generation.small", "identity.modalities", claims, observation).verdict == "verified"
+def tried(server: Server, key: str, item: str, claims: dict[str, Any], **target: Any) -> str:
+    """The verdict of a probe that sends what the claim makes it send."""
+    options = {"headers": server.headers, "may_generate": True, "claims": {item: claims}, **target}
+    return judge(key, item, claims, probe(Target("main", server.url, **options), key)).verdict
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "outputs", "expected"),
+    [
+        ("house-chat", ["text"], ["text"], "verified"),
+        ("house-chat", ["text", "image"], ["text"], "inconclusive"),  # the count of a mock response never changes
+        ("house-chat", ["text"], ["embedding"], "inconclusive"),  # a sentence comes where a vector belongs
+        ("house-chat", ["text"], ["audio"], "inconclusive"),  # a 500 for a route without a model
+        ("house-embed", ["text"], ["embedding"], "verified"),
+    ],
+)
+def test_a_modality_is_judged_by_what_it_answers(
+    proxy: Server, model: str, inputs: list[str], outputs: list[str], expected: str
+) -> None:
+    claims = {"inputs": inputs, "outputs": outputs}
+    family = "embedding" if model == "house-embed" else "llm"
+    found = tried(proxy, "generation.modalities", MODALITIES, claims, model_hint=model, family=family)
+    assert found == expected
+
+
+@pytest.mark.parametrize("limit", [4096, 999_999])
+def test_a_declared_limit_that_is_not_kept_is_contradicted(proxy: Server, limit: int) -> None:
+    claims = {"max_input": limit, "unit": "tokens"}
+    assert tried(proxy, "generation.oversized", LIMIT, claims, model_hint="tiny-chat") == "contradicted"
+
+
+def test_a_burst_is_withstood_by_a_proxy_without_limit_or_queue(proxy: Server) -> None:
+    target = Target("main", proxy.url, headers=proxy.headers, may_generate=True, may_burst=True)
+    observation = probe(target, "generation.burst")
+    assert judge("generation.burst", "reliability.load-test", {"date": "2026-11-01"}, observation).verdict == "verified"
+    claims = {"max_concurrency": 4, "on_overload": "reject"}
+    judgement = judge("generation.burst", "reliability.backpressure", claims, observation)
+    assert judgement.verdict == "inconclusive", judgement
+
+
+def test_a_release_is_compatible_with_itself(proxy: Server) -> None:
+    old = Target("old", proxy.url, headers=proxy.headers, may_generate=True)
+    facts = {"previous": {"version": "0.9", "endpoints": [old]}}
+    claims = {"compatible_with": "0.9"}
+    assert tried(proxy, "generation.compatibility", "release.compatibility", claims, facts=facts) == "verified"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        ("house-chat", "house-chat", "verified"),
+        ("house-embed", "house-embed", "verified"),
+        ("house-chat", "house-embed", "contradicted"),
+    ],
+)
+def test_a_model_has_its_own_fingerprint_and_no_other(proxy: Server, was: str, now: str, expected: str) -> None:
+    def target(model: str, **facts: Any) -> Target:
+        family = "embedding" if model == "house-embed" else "llm"
+        options: dict[str, Any] = {"headers": proxy.headers, "model_hint": model, "family": family, "facts": facts}
+        return Target("main", proxy.url, may_generate=True, **options)
+
+    signed_off = probe(target(was), "model.fingerprint")
+    observation = probe(target(now, fingerprint=signed_off), "model.fingerprint")
+    assert judge("model.fingerprint", NAME, {"model_id": now}, observation).verdict == expected
 
 
 def test_no_observation_holds_the_key(proxy: Server, observe: Callable[..., Observation]) -> None:
-    for key in ("model.identity", "model.limits", "access.control", "metrics.present", "generation.small"):
+    for key in ("model.identity", "model.limits", "access.control", "metrics.present", "generation.counters"):
         assert launch.MASTER_KEY not in str(observe(proxy, key))
 
 

@@ -39,7 +39,7 @@ SECONDS = 10.0
 MOST = 60  # requests in all
 AFTER_S = 30.0  # the longest wait for the answer afterwards
 LOOK_AFTER_S = 0.5  # into the burst, the queue is read once
-SLOWED = 2.0  # times as long as alone: it had to wait
+SLOWED = 2.0  # times as long as alone: it had to wait, or had to share
 REFUSALS = (429, 503)
 
 
@@ -151,6 +151,7 @@ def _summary(answers: list[Timed]) -> Observation:
         "unanswered": errors.get("timeout", 0),
         "broken": sum(errors.values()) - errors.get("timeout", 0),
         "with_retry_after": sum(bool(s.answer.response and s.answer.response.header("retry-after")) for s in refused),
+        "quickest_ms": good[0] if good else None,
         "median_ms": round(statistics.median(good), 1) if good else None,
         "slowest_ms": good[-1] if good else None,
     }
@@ -169,8 +170,10 @@ def _refused(observation: Observation) -> int:
 
 
 def _waited(observation: Observation) -> bool:
-    alone, median = number_of(observation.get("alone_ms")), number_of(observation.get("median_ms"))
-    return bool(alone and median and median >= SLOWED * alone)
+    """Whether some were served at once while others waited; where all are slow, they rather shared a server without a
+    limit."""
+    alone, quickest, median = (number_of(observation.get(f"{name}_ms")) for name in ("alone", "quickest", "median"))
+    return bool(alone and quickest and median and quickest < SLOWED * alone <= median)
 
 
 def _told(observation: Observation) -> str:
@@ -181,11 +184,11 @@ def _told(observation: Observation) -> str:
         for key, word in (("unanswered", "not answered"), ("broken", "broken off"))
         if (n := counted(observation.get(key)))
     ]
+    quickest, median, alone = (
+        plain(number_of(observation.get(f"{name}_ms")) or 0) for name in ("quickest", "median", "alone")
+    )
     if number_of(observation.get("median_ms")):
-        parts.append(
-            f"median {plain(number_of(observation.get('median_ms')) or 0)} ms against "
-            f"{plain(number_of(observation.get('alone_ms')) or 0)} ms alone"
-        )
+        parts.append(f"quickest {quickest} ms, median {median} ms against {alone} ms alone")
     return (
         f"{counted(observation.get('sent'))} requests, up to {counted(observation.get('in_flight'))} at once, in "
         f"{plain(number_of(observation.get('seconds')) or 0)} s: {joined(parts, 8)}"
@@ -247,7 +250,7 @@ def _backpressure(claims: Claims, observation: Observation) -> Judgement:
         return Judgement(VERIFIED, reason=f"{told}. The surplus waited and was answered.", **words)
     note = {
         "reject": "None was refused; several replicas, or requests too short to overlap, would explain that.",
-        "queue": "Neither waiting nor refusing can be made out.",
+        "queue": "Neither refusing can be made out nor waiting, which answers some as fast as alone and others later.",
     }.get(policy, "Whether it answers with less, or elsewhere, cannot be seen from outside.")
     return Judgement(INCONCLUSIVE, reason=f"{told}. {note}", **words)
 

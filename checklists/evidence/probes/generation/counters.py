@@ -36,7 +36,7 @@ from checklists.evidence.probes.generation.sending import failed, forbidden, sen
 from checklists.evidence.probes.metrics_page import MAX_NAMES, page_stack, read_page
 from checklists.evidence.stacks import COUNTER_MEANINGS, Meaning, Stack
 
-PAUSES = (0.0, 0.4, 1.0, 2.0, 4.0, 6.0)  # seconds between two looks: exporters publish with a delay
+PAUSES = (0.0, 1.0, 1.0, 2.0, 4.0, 6.0)  # seconds between two looks: exporters publish late, and in several steps
 MAX_SERIES = 60
 # A class that one malformed request can move; the others would need a server in trouble.
 OURS = ("bad_request", "input_shape")
@@ -100,6 +100,7 @@ class CountersMove(Probe):
                 :MAX_NAMES
             ],
             "known": known,
+            "empty": _without_series(after)[:MAX_NAMES],
             "good": good,
             "bad": bad if last is not None else None,
             "bad_status": refused.status,
@@ -136,12 +137,13 @@ Series = dict[str, Any]
 async def _watch(
     visit: Visit, before: metrics.Page, *, errors: bool
 ) -> tuple[metrics.Page | None, list[Series], list[str], bool]:
-    """The page once a counter of the kind looked for has moved, or after the last look; what moved, by series; the
-    known counters; and whether all pages were of one process."""
+    """The page once a counter of the kind looked for has moved and two looks agree on which did, or after the last
+    look; what moved, by series; the known counters; and whether all pages were of one process."""
     page: metrics.Page | None = None
     moved: list[Series] = []
     known: list[str] = []
     steady = True
+    last: set[str] = set()
     for pause in PAUSES:
         await asyncio.sleep(pause)
         page, _, _ = await read_page(visit, fresh=True)
@@ -152,8 +154,11 @@ async def _watch(
         meanings = stack.metrics if stack else {}
         known = [name for key in COUNTER_MEANINGS for name in named(page, meanings, key)]
         moved = rises(before, page)
-        if any(_error_like(row) if errors else row["name"] in known for row in moved):
+        counting = [row for row in moved if row["name"].endswith(("_total", "_count")) or row["name"] in known]
+        which = {f"{row['name']} {sorted(row['labels'].items())}" for row in counting}
+        if which == last and any(_error_like(row) if errors else row["name"] in known for row in moved):
             break
+        last = which
     return page, moved, known, steady
 
 
@@ -161,6 +166,12 @@ def named(page: metrics.Page, meanings: Mapping[str, Meaning], key: str) -> list
     """The names on a page that mean this; readers of the format add ``_total`` to a counter that lacks it."""
     wanted = [name for name, meaning in meanings.items() if meaning.key == key]
     return [found for name in wanted for found in (name, f"{name}_total") if page.value(found) is not None]
+
+
+def _without_series(page: metrics.Page) -> list[str]:
+    """The families that a page declares without a single series: nothing was counted under any of their labels."""
+    endings = ("", "_total", "_count", "_bucket", "_sum", "_created")
+    return sorted(name for name in page.families if not any(f"{name}{ending}" in page.samples for ending in endings))
 
 
 def rises(before: metrics.Page, after: metrics.Page) -> list[Series]:
@@ -232,6 +243,12 @@ def _throughput(claims: Claims, observation: Observation) -> Judgement:
     candidates = (claimed, f"{claimed}_total", claimed.removesuffix("_total"), f"{claimed}_count")
     name = next((candidate for candidate in candidates if candidate in names), "")
     words: dict[str, Any] = {"claimed": claimed, "rule": "the counter rises by our own request", "samples": 1}
+    if not name and any(candidate in list_of(observation.get("empty")) for candidate in candidates):
+        bare = f"{where} declares {claimed} but carries no series of it, although our request was answered"
+        if moved:
+            reason = f"{bare}: it counted nothing; {shown} moved."
+            return Judgement(CONTRADICTED, observed="counted nothing", reason=reason, **words)
+        return Judgement(INCONCLUSIVE, observed="nothing moved", reason=f"{bare}, and nothing else moved.", **words)
     if not name:
         return inconclusive(
             f"There is no counter named {claimed} on {where}.", claimed=claimed, observed=shown or "none"

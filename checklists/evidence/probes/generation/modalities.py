@@ -60,6 +60,10 @@ _UNSUPPORTED = re.compile(
 )
 
 
+# An error of the server's own that is a refusal all the same (llama-cpp-python).
+_NOT_MADE_FOR = re.compile(r"must be created with embedding", re.IGNORECASE)
+
+
 class Modalities(Probe):
     """What the endpoint takes and gives, each tried with one tiny request.
 
@@ -103,6 +107,8 @@ class Modalities(Probe):
             if request := _for_output(output, stack, model, takes):
                 told = _told(await send(visit, request))
                 tried["outputs"][output] = told
+                if output != "text":  # it is the output that is refused, not the text that asks for it
+                    told = {**told, "refused": False}
                 # Several outputs may go by several routes: an input that one of them takes is taken.
                 if request.takes not in tried["inputs"] or told.get("accepted"):
                     tried["inputs"][request.takes] = told
@@ -188,10 +194,11 @@ def _told(sent: Sent, beside: dict[str, Any] | None = None) -> dict[str, Any]:
     said = words_of(sent.answer)
     told |= {
         "accepted": False,
-        "why": f"{status} {said}".strip() if status else sent.why,
+        "why": f"{status} {said}".strip() if status and not sent.answer.ok else sent.why,
         "no_route": status in NO_ROUTE,
     }
     in_words = status in (400, 415, 422, 501) and bool(_UNSUPPORTED.search(said))
+    in_words = in_words or (status == 500 and bool(_NOT_MADE_FOR.search(said)))
     told["refused"] = in_words and (beside is None or beside.get("accepted") is True)
     if told["no_route"] and not told["refused"]:
         told["why"] = f"there is no {sent.request.path} ({status})"

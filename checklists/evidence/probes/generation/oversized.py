@@ -166,7 +166,7 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
         "limit ≥ claim and a clean 4xx beyond: verified; limit below the claim, 5xx, or accepted beyond: contradicted"
     )
     found: dict[str, Any] = {**claimed, "rule": rule, "samples": 1}
-    sent = f"A request of {plain(beyond)} {unit}"
+    sent = f"A request of {plain(beyond)} {'words, each at least one token,' if unit == 'tokens' else unit}"
     stated = next((number for text in _STATED.findall(said) if (number := number_of(text))), None)
     limit = served or (stated if unit == "tokens" else None)
     if observation.get("alive") is False:

@@ -6,6 +6,7 @@ a spoken text.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,7 +59,19 @@ def vector_of(answer: Answer) -> list[Any] | str | None:
     body = dict_of(data)
     rows = list_of(data) or list_of(body.get("embeddings"))
     first = dict_of(next(iter(list_of(body.get("data"))), None)).get("embedding") or next(iter(rows), None)
-    return first if isinstance(first, list | str) and first else None
+    if isinstance(first, str):
+        return first if _packed(first) else None
+    numbers = isinstance(first, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in first)
+    return first if numbers and first else None
+
+
+def _packed(text: str) -> bool:
+    """Whether a text is a vector of 32-bit floats in base64, and not just any text."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return len(raw) > 0 and len(raw) % 4 == 0
 
 
 def _image(answer: Answer) -> str:

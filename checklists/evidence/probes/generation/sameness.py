@@ -48,6 +48,7 @@ from checklists.evidence.probes.generation.requests import vector_of
 from checklists.evidence.probes.generation.sending import TIMEOUT_S, forbidden, model_of, words_of
 from checklists.evidence.stacks import Stack
 
+NAMES = ("model_id", "version", "revision", "artifact_digest")  # claims whose truth sameness carries along
 SERVES_NONE = ("kserve", "torchserve", "comfyui")
 
 
@@ -159,6 +160,10 @@ class Fingerprint(Probe):
             CONTRADICTED: f"Another model, quantisation or system prompt {since}: {told}.",
             INCONCLUSIVE: f"Drift {since}: {told}.",
         }
+        signed = dict_of(reference.get("claims"))
+        if verdict == VERIFIED and any(text_of(claims.get(name)) != text_of(signed.get(name)) for name in signed):
+            verdict = INCONCLUSIVE
+            words[verdict] = f"The same answers {since}: {told}. But another name was claimed when it was signed off."
         if verdict != CONTRADICTED and strange:
             return dataclasses.replace(base, verdict=CONTRADICTED, reason=f"{words[verdict]} {strange}")
         return dataclasses.replace(base, verdict=verdict, reason=words[verdict])
@@ -235,7 +240,12 @@ def _reference(stored: Any) -> dict[str, Any] | None:
     prompts = {key: dict_of(entry) for key, entry in dict_of(found.get("prompts")).items() if key in PROMPTS}
     if not prompts or text_of(found.get("set") or SET) != SET:
         return None
-    return {"prompts": prompts, "endpoint": text_of(found.get("endpoint")), "taken_at": text_of(found.get("taken_at"))}
+    return {
+        "prompts": prompts,
+        "endpoint": text_of(found.get("endpoint")),
+        "taken_at": text_of(found.get("taken_at")),
+        "claims": {name: text_of(value) for name, value in dict_of(found.get("claims")).items() if name in NAMES},
+    }
 
 
 def _numbers(found: Comparison | None) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.streams import Stream
-from checklists.evidence.probes.identity import same_name, served_models
+from checklists.evidence.probes.serving import is_called, served_models
 
 TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it
+OPTIONAL = ("stream_options", "response_format")  # what a request can do without
 NO_ROUTE = (404, 405, 501)
 CHANGED = "The claim changed since this was measured; probe again."
 
@@ -40,7 +41,7 @@ async def model_of(visit: Visit) -> str:
     rows, _ = await served_models(visit)
     hint = visit.target.model_hint
     for row in rows:
-        if same_name(hint, row["id"]) or same_name(hint, text_of(row.get("root"))):
+        if is_called(row, hint):
             return text_of(row["id"])
     return text_of(rows[0]["id"]) if rows else hint
 
@@ -112,11 +113,11 @@ class Sent:
 
 
 async def send(visit: Visit, request: Tiny, *, timeout_s: float = TIMEOUT_S) -> Sent:
-    """Send it once, or twice where a server does not know the option that asks for the count of tokens."""
+    """Send it once, or twice where a server does not know an option that the request can do without."""
     sent = await _send(visit, request, timeout_s)
     payload = request.payload
-    if sent.answer.status in (400, 422) and isinstance(payload, dict) and "stream_options" in payload:
-        older = {key: value for key, value in payload.items() if key != "stream_options"}
+    if sent.answer.status in (400, 422) and isinstance(payload, dict) and any(key in payload for key in OPTIONAL):
+        older = {key: value for key, value in payload.items() if key not in OPTIONAL}
         return await _send(visit, dataclasses.replace(request, payload=older), timeout_s)
     return sent
 
