@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from checklists.catalog.editions import ItemView
 
@@ -26,6 +27,24 @@ class Twist:
     verdict: str = ""
     comments: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
+
+LONG = "long-context-summariser-for-regulated-correspondence-and-case-files"
+# (slug, version) → item → fields that are claimed, and not true of the server that answers. Whatever else is wrong
+# with a release is wrong with its server: see ``models`` (open, small, slow, dead) and ``serving.base``.
+MISTAKEN: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("rerank-small", "0.9"): {"identity.gpu-precision": {"precisions": ["bf16"]}},
+    ("seo-rewrite", "0.9"): {"observability.errors": {"classes": ["bad_request", "timeout"]}},
+    # More than one GPU of the type holds beside the weights, so it was started with less.
+    (LONG, "0.3"): {
+        "identity.input-limits": {"max_input": 131_072},
+        "operations.runtime-constraints": {"context_tokens": 131_072, "max_concurrency": 4},
+        "identity.gpu-precision": {},
+        "compute.parallelism": {},
+        "compute.quantization": {},
+    },
+}
+# Other weights answer under its address than when it was signed off.
+SWAPPED = (("copy-draft", "1.8"),)
 
 TWISTS: dict[tuple[str, str], Twist] = {
     ("assist-chat", "4.2"): Twist(

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from portal.demo.serving.base import Refused, Reply, Request, count_tokens, json_reply, openai_error, whole_number
+from portal.demo.serving.base import (
+    Refused,
+    Reply,
+    Request,
+    Served,
+    count_tokens,
+    json_reply,
+    openai_error,
+    whole_number,
+)
 
 WORDS = [
     "Thank",
@@ -59,6 +69,7 @@ class Job:
 
     chat: bool
     model: str
+    words: tuple[str, ...]
     prompt_tokens: int
     wanted: int
     stream: bool
@@ -77,8 +88,15 @@ class Job:
         return "length" if self.wanted < len(WORDS) else "stop"
 
 
-def read_job(request: Request, model: str, limit: int, too_long: Callable[[int, int], Reply]) -> Job:
+def words_for(served: Served, prompt: Any) -> tuple[str, ...]:
+    """What these weights say to this prompt: always the same, and other weights say something else."""
+    start = zlib.crc32(f"{served.path} {json.dumps(prompt)}".encode()) % len(WORDS)
+    return (*WORDS[start:], *WORDS[:start])
+
+
+def read_job(request: Request, limit: int, too_long: Callable[[int, int], Reply]) -> Job:
     """Check the body as the servers do. Raises ``Refused``: 400 for a bad body, 404 for another model, ``too_long``."""
+    model: str = request.served.id
     chat = request.path.endswith("/chat/completions")
     content = request.json()
     prompt: Any = content.get("messages" if chat else "prompt")
@@ -96,6 +114,7 @@ def read_job(request: Request, model: str, limit: int, too_long: Callable[[int, 
     return Job(
         chat=chat,
         model=model,
+        words=words_for(request.served, prompt),
         prompt_tokens=tokens,
         wanted=min(wanted, len(WORDS)),
         stream=bool(content.get("stream")),
@@ -119,7 +138,7 @@ def generate(job: Job, pace: Pace, counting: Counting) -> Reply:
     counting.begin()
     time.sleep(pace.first + pace.between * (job.wanted - 1))
     counting.finish(Timing(job.prompt_tokens, job.wanted, pace.first, time.monotonic() - begun), job.finish)
-    text = " ".join(WORDS[: job.wanted])
+    text = " ".join(job.words[: job.wanted])
     piece = {"message": {"role": "assistant", "content": text}} if job.chat else {"text": text}
     choice = {"index": 0, **piece, "logprobs": None, "finish_reason": job.finish}
     return json_reply(
@@ -163,7 +182,7 @@ def _events(job: Job, pace: Pace, counting: Counting) -> Iterator[bytes]:
         for place in range(job.wanted):
             if place:
                 time.sleep(pace.between)
-            yield event([choice(("" if place == 0 else " ") + WORDS[place])])
+            yield event([choice(("" if place == 0 else " ") + job.words[place])])
             sent += 1
         reason = job.finish
     finally:
