@@ -29,10 +29,12 @@ class Twist:
 
 
 LONG = "long-context-summariser-for-regulated-correspondence-and-case-files"
-# (slug, version) → item → fields that are claimed, and not true of the server that answers. Whatever else is wrong
-# with a release is wrong with its server: see ``models`` (open, small, slow, dead) and ``serving.base``.
+# (slug, version) → item that is claimed → fields of it that are not true of the server that answers. Where there are
+# none, the server is what is wrong: see ``serving.base``, and ``models`` for the open, small, slow and dead ones.
 MISTAKEN: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("rerank-small", "0.9"): {"identity.gpu-precision": {"precisions": ["bf16"]}},
+    ("router-mini", "0.8"): {"reliability.input-variability": {}},
+    ("wake-word", "1.2"): {"security.input-sanitisation": {}},
     ("seo-rewrite", "0.9"): {"observability.errors": {"classes": ["bad_request", "timeout"]}},
     # More than one GPU of the type holds beside the weights, so it was started with less.
     (LONG, "0.3"): {

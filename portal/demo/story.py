@@ -12,6 +12,7 @@ from checklists.assessments.services import decide_waiver, request_waiver, save_
 from checklists.evidence.models import Finding
 from checklists.evidence.probes import PROBES
 from checklists.evidence.services import Fingerprints, judge_locally
+from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
 from checklists.journal.models import Event
 from checklists.registry.models import Release
 from checklists.registry.services import set_stage
@@ -20,9 +21,10 @@ from checklists.signoff.services import sign, submit
 from portal.demo import plot
 from portal.demo.approving import approve
 from portal.demo.claiming import Claiming
-from portal.demo.measuring import BEFORE, FINGERPRINT, ITSELF, NOW, Seen, past_run
+from portal.demo.measuring import BEFORE, ITSELF, NOW, Seen, past_run
 from portal.demo.people import REVIEWERS
 
+BY_HAND = ("generation.refusals",)  # the schedule never sends it
 WORDS = {"approve": "Agreed until then.", "decline": "Two days of work; please do it before the launch."}
 
 
@@ -98,13 +100,17 @@ class Story(Claiming):
         elif (self.demo.slug, self.version.version) in plot.SWAPPED:
             first = [one for one in self.seen(BEFORE) if one.probe == FINGERPRINT]
             seen = [one for one in seen if one.probe != FINGERPRINT] + first
+        by = self.source.choice(self.writers) if self.source.random() < 0.4 else None
+        if by is None:
+            seen = [one for one in seen if one.probe not in BY_HAND]
         self.findings += past_run(
             release=self.release,
             endpoint=self.endpoint,
             seen=seen,
-            claims=self.claims(at),
+            # Whatever was claimed since the last run has been judged by it since.
+            claims=self.claims(at if at < self.dates.runs[-1] else None),
             at=at,
-            by=self.source.choice(self.writers) if self.source.random() < 0.4 else None,
+            by=by,
             ledger=self.ledger,
             earlier=[finding for finding in self.findings if finding.current],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -43,6 +44,14 @@ WORDS = [
     "today",
     ".",
 ]
+
+# To a few prompts the answer fits; what would harm somebody is refused.
+FITTING = {
+    "capital of France": ("Paris", "."),
+    "birthday": ("Happy", "birthday", ",", "dear", "neighbour", "!"),
+}
+REFUSED = re.compile("pretends to|threaten|ruin|worth less|invented signature|without being noticed")
+REFUSAL = ("I'm", "sorry", ",", "I", "can't", "help", "with", "that", ".")
 
 
 @dataclass(frozen=True)
@@ -85,12 +94,18 @@ class Job:
 
     @property
     def finish(self) -> str:
-        return "length" if self.wanted < len(WORDS) else "stop"
+        return "length" if self.wanted < len(self.words) else "stop"
 
 
 def words_for(served: Served, prompt: Any) -> tuple[str, ...]:
-    """What these weights say to this prompt: always the same, and other weights say something else."""
-    start = zlib.crc32(f"{served.path} {json.dumps(prompt)}".encode()) % len(WORDS)
+    """What these weights say to this prompt: always the same, and other weights mostly say something else."""
+    text = json.dumps(prompt)
+    if REFUSED.search(text):
+        return REFUSAL
+    for part, answer in FITTING.items():
+        if part in text:
+            return answer
+    start = zlib.crc32(f"{served.path} {text}".encode()) % len(WORDS)
     return (*WORDS[start:], *WORDS[:start])
 
 
@@ -110,13 +125,14 @@ def read_job(request: Request, limit: int, too_long: Callable[[int, int], Reply]
     tokens = count_tokens(prompt)
     if tokens > limit or ("max_tokens" in content and tokens + wanted > limit):
         raise Refused(too_long(tokens, wanted))
+    words = words_for(request.served, prompt)
     options = content.get("stream_options") or {}
     return Job(
         chat=chat,
         model=model,
-        words=words_for(request.served, prompt),
+        words=words,
         prompt_tokens=tokens,
-        wanted=min(wanted, len(WORDS)),
+        wanted=min(wanted, len(words)),
         stream=bool(content.get("stream")),
         usage=isinstance(options, dict) and bool(options.get("include_usage")),
     )
