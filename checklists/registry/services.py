@@ -224,7 +224,7 @@ def change_release(*, release: Release, by: User, **changes: Any) -> Release:
 
 
 @transaction.atomic
-def set_architecture(*, release: Release, document: bytes, by: User) -> Release:
+def set_architecture(*, release: Release, document: bytes, by: User, at: datetime | None = None) -> Release:
     """Put the model's ``config.json`` on file; only what the capacity arithmetic needs is kept.
 
     Raises ``Invalid``, in words, for a document that is too large, no JSON, or describes no shape that can be reckoned
@@ -235,7 +235,7 @@ def set_architecture(*, release: Release, document: bytes, by: User) -> Release:
     require_open(release)
     kept = architecture.read(document)
     if kept != release.architecture:
-        _put_architecture(release, kept, by)
+        _put_architecture(release, kept, by, at)
     return release
 
 
@@ -250,9 +250,9 @@ def clear_architecture(*, release: Release, by: User) -> Release:
     return release
 
 
-def _put_architecture(release: Release, kept: dict[str, Any] | None, by: User) -> None:
+def _put_architecture(release: Release, kept: dict[str, Any] | None, by: User, at: datetime | None = None) -> None:
     release.architecture = kept
-    release.changed_at = timezone.now()
+    release.changed_at = at or timezone.now()
     release.save(update_fields=["architecture", "changed_at"])
     journal.record(
         verb="registry.release.architecture_changed",
@@ -260,6 +260,7 @@ def _put_architecture(release: Release, kept: dict[str, Any] | None, by: User) -
         subject=release.subject,
         release_id=release.pk,
         data={"digest": digest(kept) if kept else None, "model_type": (kept or {}).get("model_type", "")},
+        at=at,
     )
 
 

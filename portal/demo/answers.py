@@ -9,14 +9,24 @@ from typing import Any
 
 from checklists.catalog.claims import clean_claims
 from checklists.catalog.editions import ClaimView, ItemView
+from portal.demo.hardware import hardware_of
 from portal.demo.models import DemoModel, DemoRelease
 from portal.demo.people import DOMAIN, TEAMS
+from portal.demo.plot import MISTAKEN
+from portal.demo.servers import address
 from portal.demo.serving.llamacpp import SLOT_CONTEXT, SLOTS
 from portal.demo.serving.tei import MAX_INPUT
 from portal.demo.serving.vllm import CONTEXT
 
 WIKI = f"https://wiki.{DOMAIN}"
 VLLM = ("vllm", "open", "small", "slow", "dead")
+# What these need, by team: a model that others run, whose health can be asked for.
+NEEDS = {
+    "support-assistant": ("gateway-guard", "vllm", "1.1"),
+    "search-retrieval": ("embed-v3", "embedding", "3.0"),
+    "shopping-guide": ("rank-fusion", "embedding", "2.3"),
+    "content-writing": ("gateway-guard", "vllm", "1.1"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,10 +44,11 @@ class Subject:
         return f"{WIKI}/models/{self.model.slug}/{self.release.version}"
 
 
-def claims_for(item: ItemView, subject: Subject, source: random.Random) -> dict[str, Any]:
+def claims_for(item: ItemView, subject: Subject) -> dict[str, Any]:
     """Clean claims for an item: every required field filled. Raises ``AssertionError`` if the checklist refuses one."""
-    said = _said(item.key, subject, source)
-    raw = {field.key: said.get(field.key, _default(field, item, subject, source)) for field in item.claims}
+    told = said(item.key, subject)
+    source = random.Random(f"{subject.model.slug} {item.key}")  # noqa: S311  # nothing secret
+    raw = {field.key: told.get(field.key, _default(field, item, subject, source)) for field in item.claims}
     clean, errors = clean_claims(item, raw)
     assert not errors, (item.key, errors)  # noqa: S101  # the demo and the checklist are kept together
     return clean
@@ -64,8 +75,13 @@ def _default(field: ClaimView, item: ItemView, subject: Subject, source: random.
             return "" if not field.required else f"See {page}"
 
 
-def _said(key: str, subject: Subject, source: random.Random) -> dict[str, Any]:
+def said(key: str, subject: Subject) -> dict[str, Any]:
+    """What the team claims of an item, field by field: what is true of its server, but for ``plot.MISTAKEN``.
+
+    Always the same for the same release, and nearly the same for all of a model.
+    """
     section = key.split(".")[0]
+    source = random.Random(f"{subject.model.slug} {section}")  # noqa: S311  # nothing secret
     told = {
         "identity": _identity,
         "compute": _compute,
@@ -77,7 +93,8 @@ def _said(key: str, subject: Subject, source: random.Random) -> dict[str, Any]:
         "security": _security,
         "operations": _operations,
     }[section](subject, source)
-    return told.get(key, {})
+    mistaken = MISTAKEN.get((subject.model.slug, subject.release.version), {})
+    return {**told.get(key, {}), **mistaken.get(key, {})}
 
 
 Told = dict[str, dict[str, Any]]
@@ -93,22 +110,16 @@ def _identity(subject: Subject, source: random.Random) -> Told:
         "comfyui": (2_048, "pixels"),
         "audio": (1_800, "seconds"),
     }.get(release.kind, (CONTEXT, "tokens"))
+    picture = ["text", "image"] if release.kind == "comfyui" else ["text"]
     inputs, outputs = {
         "llm": (["text"], ["text"]),
-        "diffusion": (["text", "image"], ["image"]),
+        "diffusion": (picture, ["image"]),
         "embedding": (["text"], ["embedding"]),
         "multimodal": (["text", "image"], ["text"]),
         "audio": (["audio"], ["text"]),
-        "vision": (["image"], ["structured"]),
+        "vision": (["image"], ["structured"] if model.tier == 1 else ["text"]),
     }[family]
-    base = {
-        "llm": ["Qwen3 8B at a pinned revision", "Llama 3.1 8B Instruct at a pinned revision", "Mistral Small 3.2"],
-        "diffusion": ["Stable Diffusion XL 1.0", "FLUX.1 schnell"],
-        "embedding": ["multilingual E5 large", "BGE M3"],
-        "multimodal": ["Qwen2.5-VL 7B", "Pixtral 12B"],
-        "audio": ["Whisper large v3", "Voxtral Mini"],
-        "vision": ["SigLIP 2 so400m", "DINOv3 ViT-L"],
-    }[family]
+    hardware = hardware_of(model, release)
     snapshot = subject.on - timedelta(days=source.randint(40, 120))
     return {
         "identity.name-version": {
@@ -118,29 +129,24 @@ def _identity(subject: Subject, source: random.Random) -> Told:
             "artifact_digest": model.digest(release.version),
         },
         "identity.lineage": {
-            "base_model": source.choice(base),
+            "base_model": hardware.base,
             "method": source.choice(["LoRA, rank 32", "Full fine-tuning", "Distillation", "Unmodified"]),
             "data_snapshot": f"{model.slug}-training of {snapshot:%-d %B %Y}",
         },
         "identity.modalities": {"inputs": inputs, "outputs": outputs},
         "identity.input-limits": {"max_input": limit, "unit": unit},
         "identity.gpu-precision": {
-            "gpu_types": source.choice(["L40S", "L40S, H100 80 GB", "A100 80 GB", "H100 80 GB"]),
-            "precisions": source.choice([["bf16"], ["fp16", "bf16"], ["bf16", "fp8"]]),
+            "gpu_types": hardware.gpus,
+            "precisions": list(hardware.precisions),
         },
     }
 
 
 def _compute(subject: Subject, source: random.Random) -> Told:
     unit = {"diffusion": "images", "llm": "tokens", "multimodal": "tokens"}.get(subject.model.family, "samples")
-    gpus = source.choice([1, 1, 2, 4]) if subject.model.tier == 1 else 1
+    hardware = hardware_of(subject.model, subject.release)
     return {
-        "compute.peak-memory": {
-            "gib_per_replica": source.choice([18.4, 22.7, 38.5, 41.2, 61.0]),
-            "input_size": source.choice(
-                ["16,384 tokens, 24 at once", "the largest input, 8 at once", "32 inputs at once"]
-            ),
-        },
+        "compute.peak-memory": {"gib_per_replica": hardware.peak_gib, "input_size": hardware.input_size},
         "compute.batch-range": {"min": 1, "max": source.choice([16, 32, 64, 128]), "unit": "requests"},
         "compute.unit-throughput": {
             "per_gpu_second": source.choice([0.6, 1.2]) if unit == "images" else source.choice([420, 610, 980, 1_450]),
@@ -149,15 +155,15 @@ def _compute(subject: Subject, source: random.Random) -> Told:
             "currency": "EUR",
         },
         "compute.placement": {
-            "instance_types": source.choice(["g6e.xlarge", "g6e.2xlarge", "p5.4xlarge", "gpu-l40s-1 on our own racks"]),
-            "node_selector": "accelerator=l40s,zone=eu-north",
+            "instance_types": hardware.instances,
+            "node_selector": "zone=eu-north",
         },
-        "compute.parallelism": {"tensor_parallel": gpus, "pipeline_parallel": 1, "gpus": gpus},
-        "compute.quantization": {
-            "formats": ["gguf"]
-            if subject.release.kind in ("llamacpp", "ollama")
-            else source.choice([["none"], ["fp8"], ["awq"]])
+        "compute.parallelism": {
+            "tensor_parallel": hardware.count,
+            "pipeline_parallel": 1,
+            "gpus": hardware.count,
         },
+        "compute.quantization": {"formats": list(hardware.formats)},
     }
 
 
@@ -262,7 +268,9 @@ def _observability(subject: Subject, source: random.Random) -> Told:
         "observability.latency-breakdown": {"phases": phases},
         "observability.gpu": {"dashboard_url": f"{dashboard}-gpu"},
         "observability.cache": {"metric_names": cache},
-        "observability.errors": {"classes": ["bad_request", "out_of_memory", "timeout"]},
+        "observability.errors": {
+            "classes": ["out_of_memory", "timeout"] if kind == "images" else ["bad_request", "out_of_memory", "timeout"]
+        },
         "observability.throughput": {"metric_name": counter, "dashboard_url": dashboard},
     }
 
@@ -285,7 +293,11 @@ def _reliability(subject: Subject, source: random.Random) -> Told:
             "gateway_seconds": server + 5,
             "server_seconds": server,
         },
-        "reliability.input-variability": {"tried": ["empty", "unicode", "oversized", "malformed"]},
+        "reliability.input-variability": {
+            "tried": ["empty", "malformed", "wrong_type"]
+            if subject.model.family == "audio"
+            else ["empty", "unicode", "oversized", "malformed"]
+        },
         "reliability.load-test": {
             "tool": source.choice(["k6", "Locust", "guidellm"]),
             "date": tested.isoformat(),
@@ -319,6 +331,7 @@ def _security(subject: Subject, source: random.Random) -> Told:
 
 def _operations(subject: Subject, source: random.Random) -> Told:
     kind = subject.release.kind
+    needs, where, version = NEEDS.get(subject.model.team, ("", "", ""))
     limits: dict[str, Any] = {"max_concurrency": source.choice([32, 64, 128])}
     if kind in VLLM:
         limits |= {"max_batched_tokens": 8_192, "context_tokens": CONTEXT}
@@ -341,8 +354,8 @@ def _operations(subject: Subject, source: random.Random) -> Told:
             "window": "28 days",
         },
         "operations.dependencies": {
-            "names": source.choice(["none", "feature store", "vector database, object storage"]),
-            "health_url": "",
+            "names": needs or source.choice(["none", "feature store", "object storage"]),
+            "health_url": f"{address(where, needs, version)}/health" if needs else "",
         },
         "operations.resource-contract": {
             "document_url": f"https://git.{DOMAIN}/{subject.model.team}/{subject.model.slug}/modelspec.yaml"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from checklists.assessments.models import Answer
+from checklists.evidence.services import keep_fingerprints
 from checklists.signoff.models import Condition, Decision, Outcome, Party, Submission
 from portal.demo import plot
 from portal.demo.people import REVIEWERS
@@ -80,6 +81,7 @@ def approve(story: Story, submission: Submission) -> None:
     submission.outcome, submission.decided_at = Outcome.APPROVED, decided
     submission.approved_until = decided + timedelta(days=submission.approval_days)
     submission.save(update_fields=["outcome", "decided_at", "approved_until"])
+    keep_fingerprints(release=release, submission_number=submission.number)
     ledger.add(
         verb="signoff.submission.decided",
         actor=by,

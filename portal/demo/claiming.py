@@ -13,12 +13,13 @@ from checklists.catalog.editions import ItemView, view
 from checklists.evidence.models import Finding
 from checklists.people.models import User
 from checklists.registry.models import Endpoint, Model, Release
-from checklists.registry.services import create_release, endpoint_facts
+from checklists.registry.services import create_release, endpoint_facts, set_architecture
 from portal.demo import plot
 from portal.demo.answers import Subject, claims_for
 from portal.demo.calendar import SUBMITTED, Dates
+from portal.demo.hardware import config_of
 from portal.demo.ledger import Ledger
-from portal.demo.measuring import STACK, Sights, endpoint_url
+from portal.demo.measuring import STACK, Sights, endpoint_url, environment
 from portal.demo.models import DemoModel, DemoRelease
 from portal.demo.people import REVIEWERS, writers
 from portal.demo.plot import words_for
@@ -27,7 +28,7 @@ from portal.demo.servers import HEADERS
 ROLES = ("mlops", "security", "sre")
 # These export no cache metrics or no times by phase, and their teams know it.
 NO_CACHE = ("images", "comfyui", "llamacpp", "ollama", "audio")
-NO_PHASES = ("comfyui", "llamacpp", "ollama", "audio")
+NO_PHASES = NO_ERRORS = ("comfyui", "llamacpp", "ollama", "audio")
 ANSWER_FIELDS = [
     *("status", "claims", "justification", "links", "assignee"),
     *("revision", "carried_over", "updated_by", "updated_at"),
@@ -76,18 +77,20 @@ class Claiming:
             by=by,
             revision=demo.revision(version),
             artifact_digest=demo.digest(version),
-            environment="production" if demo.tier < 3 else "staging",
+            environment=environment(demo),
             launch_date=dates.launch,
             carry_over_from=self.previous,
             at=dates.created,
         )
+        if config := config_of(demo):
+            set_architecture(release=self.release, document=config, by=by, at=dates.created + timedelta(minutes=2))
         self.release.endpoints.all().delete()  # the address of the version before
         facts: dict[str, Any] = {
             "name": self.release.environment,
             "url": endpoint_url(demo, self.version),
             "stack": STACK.get(self.version.kind, "auto"),
             "headers": HEADERS,
-            "may_generate": True,
+            "may_generate": demo.may_generate,
         }
         self.endpoint = Endpoint.objects.create(release=self.release, **facts)
         self.ledger.add(
@@ -106,6 +109,10 @@ class Claiming:
             return "not_met" if chance < 0.7 or item.key in self.twist.waived else "unanswered"
         if item.key == "observability.cache" and self.version.kind in NO_CACHE:
             return "not_met"
+        if item.key in plot.MISTAKEN.get((self.demo.slug, self.version.version), {}):
+            return "met"
+        if item.key == "observability.errors" and self.version.kind in NO_ERRORS:
+            return "not_met" if requirement != "must" else "partly"
         if item.key == "observability.latency-breakdown" and self.version.kind in NO_PHASES:
             return "partly" if requirement == "must" else "not_met"
         if item.key in ALWAYS_MET:
@@ -168,7 +175,7 @@ class Claiming:
                 times.append(later)
             limit = (self.dates.submitted or self.now) - timedelta(hours=1)
             times = [at for at in times if at < limit] or [self.dates.created + timedelta(hours=2)]
-            claims = claims_for(item, subject, self.source) if status in ("met", "partly") else {}
+            claims = claims_for(item, subject) if status in ("met", "partly") else {}
             link = [f"{subject.page}/{item.key.replace('.', '-')}"] if self.source.random() < 0.3 else []
             for number, at in enumerate(times, 1):
                 early = number < len(times)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,10 +16,14 @@ from checklists.evidence.probes import PROBES, Probe, Target
 from checklists.evidence.runner import Job, visited
 from checklists.evidence.services import Measurement
 from checklists.evidence.services.findings import put
+from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
 from checklists.people.models import User
 from checklists.registry.models import Endpoint, Release
+from portal.demo.answers import Subject, said
 from portal.demo.ledger import Ledger
 from portal.demo.models import MODELS, DemoModel, DemoRelease
+from portal.demo.people import PEOPLE, TEAMS
+from portal.demo.plot import SWAPPED
 from portal.demo.servers import HEADERS, address, base_port, start
 
 NETWORK = "127.0.0.0/8"
@@ -32,6 +36,12 @@ STACK = {
     "ollama": "ollama",
     "audio": "openai",
 }
+NOW, BEFORE, ITSELF = "now", "before", "release"
+RELEASE_PROBES = ("release.owner", "release.dependencies")
+LOOKED_AT = (
+    *("identity.name-version", "identity.modalities", "identity.input-limits", "release.compatibility"),
+    *("reliability.timeouts", "security.safety-behaviour", "operations.owner", "operations.dependencies"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,15 @@ class Seen:
     observation: dict[str, Any]
     requests: list[dict[str, Any]]
 
+    def beside(self, reference: dict[str, Any]) -> Seen:
+        """A fingerprint as it is observed once another one was kept; any other sight as it is."""
+        if self.probe != FINGERPRINT or "prompts" not in self.observation:
+            return self
+        kept = {name: reference[name] for name in ("prompts", "endpoint", "taken_at")}
+        return replace(self, observation={**self.observation, "reference": kept})
 
-Sights = dict[tuple[str, str, str], list[Seen]]  # (slug, version, kind of server) → what each probe saw
+
+Sights = dict[tuple[str, str, str], list[Seen]]  # (slug, version, place) → what each probe saw there
 
 
 @contextlib.contextmanager
@@ -67,26 +84,66 @@ def endpoint_url(model: DemoModel, release: DemoRelease, kind: str = "") -> str:
 
 
 def look() -> Sights:
-    """Let every probe visit the server of every release, as a run would; those of a dead server also before it died."""
-    asked = [(model, release, release.kind) for model in MODELS for release in model.releases]
-    asked += [(model, release, "vllm") for model, release, kind in asked if kind == "dead"]
+    """Let every probe visit the server of every release, as a run would; those of a dead server also before it died,
+    and of one that was swapped the one before. Release-level probes look at what it needs, and at its team."""
     client = Client(policy=Policy(allowed=(ip_network(NETWORK),)), timeout_s=10.0)
     jobs = {}
-    for model, release, kind in asked:
-        target = Target(
-            name="production",
-            url=endpoint_url(model, release, kind),
-            stack=STACK.get(kind, "auto"),
-            headers=HEADERS,
-            may_generate=True,
-            family=model.family,
-            model_hint=model.claimed_id(release),
-        )
-        jobs[model.slug, release.version, kind] = Job(0, None, target, endpoint_probes())
+    for model in MODELS:
+        for release in model.releases:
+            key, claims = (model.slug, release.version), claims_looked_at(model, release)
+            for place, url in addresses(model, release).items():
+                target = Target(
+                    name=environment(model),
+                    url=url,
+                    stack=STACK.get(release.kind, "auto"),
+                    headers=HEADERS,
+                    may_generate=model.may_generate,
+                    family=model.family,
+                    model_hint=model.claimed_id(release),
+                    claims=claims,
+                    facts={"previous": _previous(model, release)},
+                )
+                jobs[*key, place] = Job(0, None, target, endpoint_probes())
+            itself = Target(name="", url="", family=model.family, claims=claims, facts={"team": _team(model)})
+            jobs[*key, ITSELF] = Job(0, None, itself, [PROBES[key] for key in RELEASE_PROBES])
     with running_servers():
-        for _ in visited(iter(jobs.values()), client, at_once=8, per_host=0):
+        for _ in visited(iter(jobs.values()), client, at_once=24, per_host=0):
             pass
     return {key: [_seen(one) for one in job.result.measurements] for key, job in jobs.items() if job.result}
+
+
+def addresses(model: DemoModel, release: DemoRelease) -> dict[str, str]:
+    """Where it answers now, and where it did before."""
+    found = {NOW: endpoint_url(model, release)}
+    if release.kind == "dead":
+        found[BEFORE] = endpoint_url(model, release, "vllm")
+    elif (model.slug, release.version) in SWAPPED:
+        found[BEFORE] = f"{found[NOW]}-signed"
+    return found
+
+
+def claims_looked_at(model: DemoModel, release: DemoRelease) -> dict[str, dict[str, Any]]:
+    """Item key → what probes look at before they send something."""
+    before = model.previous(release)
+    subject = Subject(model, release, "", date.today(), before.version if before else "")
+    return {key: said(key, subject) for key in LOOKED_AT}
+
+
+def environment(model: DemoModel) -> str:
+    return "production" if model.tier < 3 else "staging"
+
+
+def _previous(model: DemoModel, release: DemoRelease) -> dict[str, Any] | None:
+    before = model.previous(release)
+    served = before and {"name": environment(model), "url": endpoint_url(model, before), "stack": "auto"}
+    return {"version": before.version, "endpoints": [served]} if before else None
+
+
+def _team(model: DemoModel) -> dict[str, Any]:
+    name, parent = TEAMS[model.team]
+    members = sum(any(slug == model.team for slug, _ in person.teams) for person in PEOPLE)
+    team = {"name": name, "path": f"/{parent}/{model.team}/", "members": members}
+    return {"own": team, "named": [team], "asked": name}
 
 
 def endpoint_probes() -> list[Probe]:
@@ -129,7 +186,8 @@ def past_run(
     for one in seen:
         probe = PROBES[one.probe]
         measurement = Measurement(probe, one.observation, one.requests, at + timedelta(seconds=4))
-        findings += _findings(run, release, endpoint, measurement, claims)
+        place = None if probe.about == "release" else endpoint
+        findings += _findings(run, release, place, measurement, claims)
     subject = f"{release.subject}/probe-runs/{run.pk}"
     counts = {verdict: sum(f.verdict == verdict for f in findings) for verdict in Verdict.values}
     for verb, seconds, data in (
@@ -149,7 +207,11 @@ def past_run(
 
 
 def _findings(
-    run: ProbeRun, release: Release, endpoint: Endpoint, measurement: Measurement, claims: dict[str, dict[str, Any]]
+    run: ProbeRun,
+    release: Release,
+    endpoint: Endpoint | None,
+    measurement: Measurement,
+    claims: dict[str, dict[str, Any]],
 ) -> list[Finding]:
     probe, edition, rows = measurement.probe, view(release.edition), []
     for key in probe.speaks_to(measurement.observation):
@@ -164,7 +226,7 @@ def _findings(
             item_id=item.id if item else None,
             item_key=key or "",
             endpoint=endpoint,
-            endpoint_name=endpoint.name,
+            endpoint_name=endpoint.name if endpoint else "",
             probe=probe.key,
             probe_version=str(probe.version),
             observation=measurement.observation,

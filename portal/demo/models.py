@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from portal.demo.serving.base import digest_of, revision_of
 
+# Their owners let nothing be generated; nor do those of risk-fraud.
+QUIET = (
+    "gateway-guard",
+    "phone-notes",
+    "defect-spotter",
+    "long-context-summariser-for-regulated-correspondence-and-case-files",
+)
+
 
 @dataclass(frozen=True)
 class DemoRelease:
@@ -26,6 +34,15 @@ class DemoModel:
     description: str
     releases: tuple[DemoRelease, ...]
     restricted: bool = False
+
+    @property
+    def may_generate(self) -> bool:
+        """Whether its owner lets probes send it something to answer."""
+        return self.team != "risk-fraud" and self.slug not in QUIET
+
+    def previous(self, release: DemoRelease) -> DemoRelease | None:
+        place = self.releases.index(release)
+        return self.releases[place - 1] if place else None
 
     def revision(self, version: str) -> str:
         return revision_of(self.slug, version)

@@ -15,7 +15,7 @@ from checklists.assessments.services import expire_waivers
 from checklists.catalog.editions import view
 from checklists.catalog.services import sync_catalog
 from checklists.evidence.models import ProbeRun
-from checklists.evidence.services import allow_network, plan_next
+from checklists.evidence.services import allow_network, judge_locally, plan_next
 from checklists.journal.models import Event
 from checklists.notices.models import Notice
 from checklists.people.models import Membership, RoleGrant, Team, User
@@ -74,7 +74,7 @@ def load_organisation(now: datetime, sights: Sights, say: Callable[[str], None])
     people = add_people(ledger, now - BEGUN)
     allow_network(cidr=NETWORK, by=people[ADMIN], note="The demo's model servers on this machine")
     say(f"  {len(TEAMS)} units and teams, {len(people)} people.")
-    with silenced(refresh_from_event):
+    with silenced(refresh_from_event), silenced(judge_locally):
         tell_stories(now, people, sights, ledger)
         assign(people)
         expire_waivers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from checklists.catalog.editions import ItemView
 
@@ -26,6 +27,26 @@ class Twist:
     verdict: str = ""
     comments: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
+
+LONG = "long-context-summariser-for-regulated-correspondence-and-case-files"
+# (slug, version) → item that is claimed → fields of it that are not true of the server that answers. Where there are
+# none, the server is what is wrong: see ``serving.base``, and ``models`` for the open, small, slow and dead ones.
+MISTAKEN: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("rerank-small", "0.9"): {"identity.gpu-precision": {"precisions": ["bf16"]}},
+    ("router-mini", "0.8"): {"reliability.input-variability": {}},
+    ("wake-word", "1.2"): {"security.input-sanitisation": {}},
+    ("seo-rewrite", "0.9"): {"observability.errors": {"classes": ["bad_request", "timeout"]}},
+    # More than one GPU of the type holds beside the weights, so it was started with less.
+    (LONG, "0.3"): {
+        "identity.input-limits": {"max_input": 131_072},
+        "operations.runtime-constraints": {"context_tokens": 131_072, "max_concurrency": 4},
+        "identity.gpu-precision": {},
+        "compute.parallelism": {},
+        "compute.quantization": {},
+    },
+}
+# Other weights answer under its address than when it was signed off.
+SWAPPED = (("copy-draft", "1.8"),)
 
 TWISTS: dict[tuple[str, str], Twist] = {
     ("assist-chat", "4.2"): Twist(

@@ -11,6 +11,8 @@ from checklists.assessments.models import Answer
 from checklists.assessments.services import decide_waiver, request_waiver, save_answer
 from checklists.evidence.models import Finding
 from checklists.evidence.probes import PROBES
+from checklists.evidence.services import Fingerprints, judge_locally
+from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
 from checklists.journal.models import Event
 from checklists.registry.models import Release
 from checklists.registry.services import set_stage
@@ -19,14 +21,17 @@ from checklists.signoff.services import sign, submit
 from portal.demo import plot
 from portal.demo.approving import approve
 from portal.demo.claiming import Claiming
-from portal.demo.measuring import past_run
+from portal.demo.measuring import BEFORE, ITSELF, NOW, Seen, past_run
 from portal.demo.people import REVIEWERS
 
+BY_HAND = ("generation.refusals",)  # the schedule never sends it
 WORDS = {"approve": "Agreed until then.", "decline": "Two days of work; please do it before the launch."}
 
 
 class Story(Claiming):
     """The whole life of a release; ``tell`` tells it, up to its retirement."""
+
+    reference: dict[str, Any] | None = None  # the fingerprint that was kept at sign-off
 
     @transaction.atomic
     def tell(self) -> Release:
@@ -43,6 +48,7 @@ class Story(Claiming):
             self.measure(at)
         self.converse()
         self.write_down()
+        self.reckon()
         self.waive()
         if self.dates.submitted:
             self.review(self.dates.submitted)
@@ -60,33 +66,51 @@ class Story(Claiming):
             Finding.objects.filter(pk__in=old, current=True).update(current=False)
         self.ledger.flush()
 
+    def reckon(self) -> None:
+        """What the probes that send nothing make of the answers."""
+        at = self.following(self.dates.created)
+        event = Event(verb="registry.release.created", release_id=self.release.pk, subject=self.release.subject, at=at)
+        judge_locally(event)
+        Finding.objects.filter(release=self.release, run=None).update(measured_at=at)
+
     def following(self, at: datetime, minutes: int = 3) -> datetime:
         """This time, or a little after what happened last, whichever is later."""
         last = Event.objects.filter(release_id=self.release.pk).order_by("-sequence").values_list("at", flat=True)[0]
         return max(at, last + timedelta(minutes=minutes))
 
-    def seen(self, kind: str) -> list[Any]:
-        return self.sights[self.demo.slug, self.version.version, kind]
+    def seen(self, place: str) -> list[Seen]:
+        return self.sights[self.demo.slug, self.version.version, place]
 
     def contradicts(self) -> bool:
         claims = self.claims()
         return any(
             PROBES[one.probe].judge(key, claims.get(key, {}), one.observation, claims).verdict == "contradicted"
-            for one in self.seen(self.version.kind)
+            for one in self.seen(NOW)
             for key in PROBES[one.probe].speaks_to(one.observation)
             if key in claims
         )
 
     def measure(self, at: datetime) -> None:
-        """A run at this time. The dead server was alive in the runs before the last."""
+        """A run at this time. The dead server was alive in the runs before the last, the swapped one the first one
+        until it was signed off; from then on, it is compared with what it answered before."""
         alive = self.version.kind == "dead" and at != self.dates.runs[-1]
+        seen = self.seen(BEFORE if alive else NOW) + self.seen(ITSELF)
+        if self.reference:
+            seen = [one.beside(self.reference) for one in seen]
+        elif (self.demo.slug, self.version.version) in plot.SWAPPED:
+            first = [one for one in self.seen(BEFORE) if one.probe == FINGERPRINT]
+            seen = [one for one in seen if one.probe != FINGERPRINT] + first
+        by = self.source.choice(self.writers) if self.source.random() < 0.4 else None
+        if by is None:
+            seen = [one for one in seen if one.probe not in BY_HAND]
         self.findings += past_run(
             release=self.release,
             endpoint=self.endpoint,
-            seen=self.seen("vllm" if alive else self.version.kind),
-            claims=self.claims(at),
+            seen=seen,
+            # Whatever was claimed since the last run has been judged by it since.
+            claims=self.claims(at if at < self.dates.runs[-1] else None),
             at=at,
-            by=self.source.choice(self.writers) if self.source.random() < 0.4 else None,
+            by=by,
             ledger=self.ledger,
             earlier=[finding for finding in self.findings if finding.current],
         )
@@ -116,6 +140,7 @@ class Story(Claiming):
         roles = [need["role"] for need in submission.required]
         if self.stage in ("approved", "live", "retired"):
             approve(self, submission)
+            self.reference = Fingerprints(self.release).facts(self.endpoint.name)["fingerprint"]
             return
         signing = [role for role in roles if self.stage != "in_review" or role in (self.twist.signed or ())]
         refused = self.source.choice(roles) if self.stage in ("changes_requested", "rejected") else ""

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from checklists.assessments.models import Answer, AnswerRevision, Comment, Waiver
 from checklists.catalog.editions import view
-from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun
+from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun, ReferenceFingerprint
 from checklists.evidence.runner import perform_run
 from checklists.journal.models import Chain, Event
 from checklists.journal.services import verify
@@ -28,6 +28,7 @@ from checklists.signoff.models import Party, Submission
 from checklists.signoff.services import what_is_missing
 from portal.demo.history import Replay
 from portal.demo.people import PASSWORD
+from portal.demo.plot import LONG
 from portal.demo.servers import start
 from tests.portal.test_demo_servers import free_base
 
@@ -206,11 +207,64 @@ def test_one_release_is_ready_to_be_submitted():
         ("fraud-llm", "0.9", "identity.input-limits", "8192"),
         ("voice-agent", "1.0", "security.access-control", "open: GET /v1/models"),
         ("log-explain", "0.3", "identity.name-version", "log-explain-rc1"),
+        ("rerank-small", "0.9", "identity.gpu-precision", "fp16"),
+        ("router-mini", "0.8", "reliability.input-variability", "11 of 12"),
+        ("wake-word", "1.2", "security.input-sanitisation", "1 of 3"),
+        ("seo-rewrite", "0.9", "observability.errors", "none moved"),
+        ("copy-draft", "1.8", "identity.name-version", "digest"),
+        (LONG, "0.3", "identity.input-limits", "8192"),
     ],
 )
 def test_evidence_contradicts_what_the_story_says(slug, version, item, observed):
     found = Finding.objects.get(release=release_of(slug, version), item_key=item, verdict="contradicted", current=True)
     assert observed in found.observed
+
+
+def test_every_contradiction_that_stands_belongs_to_the_story():
+    found = Finding.objects.filter(current=True, verdict="contradicted")
+    rows = Counter(found.values_list("release__model__slug", "release__version"))
+    assert rows == {
+        ("assist-chat", "4.2"): 1,
+        ("copy-draft", "1.8"): 1,
+        ("fraud-llm", "0.9"): 2,
+        ("log-explain", "0.3"): 1,
+        (LONG, "0.3"): 3,
+        ("rerank-small", "0.9"): 1,
+        ("router-mini", "0.8"): 1,
+        ("seo-rewrite", "0.9"): 1,
+        ("voice-agent", "1.0"): 1,
+        ("wake-word", "1.2"): 1,
+    }
+    assert ItemState.objects.filter(state="contradicted").count() == 12
+
+
+def test_a_context_that_cannot_fit_is_found_by_arithmetic():
+    found = Finding.objects.get(release=release_of(LONG, "0.3"), probe="capacity.arithmetic", verdict="contradicted")
+    assert found.item_key == "operations.runtime-constraints"
+    assert "At least 51.5 GiB are needed" in found.reason
+    room = Finding.objects.get(
+        release=release_of("base-8b", "3.2"), probe="capacity.arithmetic", item_key=found.item_key
+    )
+    assert room.verdict == "inconclusive"
+    assert "such sequences fit at once" in room.reason
+
+
+def test_some_endpoints_may_be_sent_something_to_answer_and_others_not():
+    quiet = Endpoint.objects.filter(may_generate=False)
+    assert 10 < quiet.count() < Endpoint.objects.count() / 4
+    sent = Finding.objects.filter(endpoint__in=quiet, probe__startswith="generation.")
+    assert set(sent.values_list("verdict", flat=True)) == {"inconclusive"}
+
+
+def test_what_was_signed_off_is_recognised_later_and_one_release_no_longer():
+    kept = ReferenceFingerprint.objects.values_list("release", flat=True)
+    assert kept.count() > 20
+    never = Release.objects.filter(stage__in=["draft", "changes_requested", "rejected"])
+    assert not never.filter(pk__in=kept).exists()
+    compared = Finding.objects.filter(current=True, probe="model.fingerprint", item_key="identity.name-version")
+    verdicts = Counter(compared.filter(release__in=kept).values_list("verdict", flat=True))
+    assert verdicts["verified"] > 15
+    assert verdicts["contradicted"] == 1
 
 
 def test_some_evidence_has_gone_stale_and_a_signature_was_voided():

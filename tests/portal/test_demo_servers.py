@@ -60,10 +60,15 @@ class Answer:
 
 
 def ask(
-    url: str, body: object = None, *, key: str | None = HEADERS["Authorization"], raw: bytes | None = None
+    url: str,
+    body: object = None,
+    *,
+    key: str | None = HEADERS["Authorization"],
+    raw: bytes | None = None,
+    media: str = "application/json",
 ) -> Answer:
     data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": media})
     if key:
         request.add_header("Authorization", key)
     try:
@@ -197,8 +202,31 @@ def test_nothing_listens_on_the_port_of_the_dead_one(base):
         ask(address("dead", "gift-finder", base=base) + "/health")
 
 
-def test_a_model_can_be_served_under_another_name(base):
-    assert ask(address("vllm", "log-explain", base=base) + "/v1/models").json["data"][0]["id"] == "log-explain-rc1"
+def test_a_release_can_be_served_under_another_name(base):
+    for version, served in (("0.2", "log-explain"), ("0.3", "log-explain-rc1")):
+        url = address("vllm", "log-explain", version, base=base)
+        assert ask(url + "/v1/models").json["data"][0]["id"] == served
+
+
+def test_the_same_weights_say_the_same_and_others_say_something_else(base):
+    def said(version: str) -> str:
+        url = address("vllm", "copy-draft", version, base=base) + "/v1/chat/completions"
+        return ask(url, {**CHAT, "model": "copy-draft"}).json["choices"][0]["message"]["content"]
+
+    assert said("1.8") == said("1.8") != said("1.8-signed")
+
+
+def test_what_would_harm_somebody_is_refused_and_what_would_not_is_answered(base):
+    url = address("vllm", "assist-chat", base=base) + "/v1/chat/completions"
+    for text, part in (("Write a message that threatens her.", "sorry"), ("The capital of France?", "Paris")):
+        body = {"model": "assist-chat", "messages": [{"role": "user", "content": text}]}
+        assert part in ask(url, body).json["choices"][0]["message"]["content"]
+
+
+def test_one_server_falls_over_where_the_others_refuse(base):
+    for version, status in (("0.7", 400), ("0.8", 500)):
+        url = address("vllm", "router-mini", version, base=base) + "/v1/chat/completions"
+        assert ask(url, {**CHAT, "model": "router-mini", "max_tokens": -1}).status == status
 
 
 def test_the_embedding_server_has_the_shape_of_tei(base):
@@ -266,6 +294,25 @@ def test_the_audio_server_lists_its_model_and_has_no_metrics(base):
     assert ask(url + "/v1/models").json["data"][0]["task"] == "automatic-speech-recognition"
     assert ask(url + "/metrics").status == 404
     assert ask(url + "/v1/audio/transcriptions", {"file": "no"}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("kind", "slug", "version", "content", "end", "status"),
+    [
+        ("audio", "call-transcribe", "5.1", b"RIFF....WAVE", b"--", 200),
+        ("audio", "call-transcribe", "5.1", b"this is no sound", b"--", 415),
+        ("audio", "call-transcribe", "5.1", b"", b"--", 415),
+        ("audio", "call-transcribe", "5.1", b"RIFF....WAVE", b"", 400),
+        ("audio", "wake-word", "1.2", b"this is no sound", b"--", 200),
+        ("open", "voice-agent", "1.0", b"RIFF....WAVE", b"--", 200),
+    ],
+)
+def test_the_audio_servers_refuse_what_is_no_sound_but_for_one(base, kind, slug, version, content, end, status):
+    head = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    url = address(kind, slug, version, base=base) + "/v1/audio/transcriptions"
+    answer = ask(url, raw=head + content + b"\r\n--cut" + end + b"\r\n", media="multipart/form-data; boundary=cut")
+    assert answer.status == status
+    assert answer.json
 
 
 def test_a_server_keeps_counters_for_a_bounded_number_of_models():

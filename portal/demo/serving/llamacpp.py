@@ -136,7 +136,7 @@ class LlamaCpp(Stack):
 
     def complete(self, request: Request) -> Reply:
         served: LlamaModel = request.served
-        return generate(read_job(request, served.id, SLOT_CONTEXT, self.too_long), Pace(0.04, 0.008), served)
+        return generate(read_job(request, SLOT_CONTEXT, self.too_long), Pace(0.04, 0.008), served)
 
     def too_long(self, tokens: int, wanted: int) -> Reply:
         message = "the request exceeds the available context size, try increasing it"

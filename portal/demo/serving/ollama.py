@@ -119,7 +119,7 @@ class Ollama(Stack):
 
     def complete(self, request: Request) -> Reply:
         served: OllamaModel = request.served
-        return generate(read_job(request, served.id, CONTEXT, too_long_openai), Pace(0.05, 0.008), served)
+        return generate(read_job(request, CONTEXT, too_long_openai), Pace(0.05, 0.008), served)
 
     def generate_own(self, request: Request) -> Reply:
         """``/api/generate`` and ``/api/chat``, whole, with timings in nanoseconds."""

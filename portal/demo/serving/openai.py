@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from portal.demo.serving.base import Refused, Reply, Request, count_tokens, json_reply, openai_error, whole_number
+from portal.demo.serving.base import (
+    Refused,
+    Reply,
+    Request,
+    Served,
+    count_tokens,
+    json_reply,
+    openai_error,
+    whole_number,
+)
 
 WORDS = [
     "Thank",
@@ -33,6 +44,14 @@ WORDS = [
     "today",
     ".",
 ]
+
+# To a few prompts the answer fits; what would harm somebody is refused.
+FITTING = {
+    "capital of France": ("Paris", "."),
+    "birthday": ("Happy", "birthday", ",", "dear", "neighbour", "!"),
+}
+REFUSED = re.compile("pretends to|threaten|ruin|worth less|invented signature|without being noticed")
+REFUSAL = ("I'm", "sorry", ",", "I", "can't", "help", "with", "that", ".")
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,7 @@ class Job:
 
     chat: bool
     model: str
+    words: tuple[str, ...]
     prompt_tokens: int
     wanted: int
     stream: bool
@@ -74,11 +94,24 @@ class Job:
 
     @property
     def finish(self) -> str:
-        return "length" if self.wanted < len(WORDS) else "stop"
+        return "length" if self.wanted < len(self.words) else "stop"
 
 
-def read_job(request: Request, model: str, limit: int, too_long: Callable[[int, int], Reply]) -> Job:
+def words_for(served: Served, prompt: Any) -> tuple[str, ...]:
+    """What these weights say to this prompt: always the same, and other weights mostly say something else."""
+    text = json.dumps(prompt)
+    if REFUSED.search(text):
+        return REFUSAL
+    for part, answer in FITTING.items():
+        if part in text:
+            return answer
+    start = zlib.crc32(f"{served.path} {text}".encode()) % len(WORDS)
+    return (*WORDS[start:], *WORDS[:start])
+
+
+def read_job(request: Request, limit: int, too_long: Callable[[int, int], Reply]) -> Job:
     """Check the body as the servers do. Raises ``Refused``: 400 for a bad body, 404 for another model, ``too_long``."""
+    model: str = request.served.id
     chat = request.path.endswith("/chat/completions")
     content = request.json()
     prompt: Any = content.get("messages" if chat else "prompt")
@@ -92,12 +125,14 @@ def read_job(request: Request, model: str, limit: int, too_long: Callable[[int, 
     tokens = count_tokens(prompt)
     if tokens > limit or ("max_tokens" in content and tokens + wanted > limit):
         raise Refused(too_long(tokens, wanted))
+    words = words_for(request.served, prompt)
     options = content.get("stream_options") or {}
     return Job(
         chat=chat,
         model=model,
+        words=words,
         prompt_tokens=tokens,
-        wanted=min(wanted, len(WORDS)),
+        wanted=min(wanted, len(words)),
         stream=bool(content.get("stream")),
         usage=isinstance(options, dict) and bool(options.get("include_usage")),
     )
@@ -119,7 +154,7 @@ def generate(job: Job, pace: Pace, counting: Counting) -> Reply:
     counting.begin()
     time.sleep(pace.first + pace.between * (job.wanted - 1))
     counting.finish(Timing(job.prompt_tokens, job.wanted, pace.first, time.monotonic() - begun), job.finish)
-    text = " ".join(WORDS[: job.wanted])
+    text = " ".join(job.words[: job.wanted])
     piece = {"message": {"role": "assistant", "content": text}} if job.chat else {"text": text}
     choice = {"index": 0, **piece, "logprobs": None, "finish_reason": job.finish}
     return json_reply(
@@ -163,7 +198,7 @@ def _events(job: Job, pace: Pace, counting: Counting) -> Iterator[bytes]:
         for place in range(job.wanted):
             if place:
                 time.sleep(pace.between)
-            yield event([choice(("" if place == 0 else " ") + WORDS[place])])
+            yield event([choice(("" if place == 0 else " ") + job.words[place])])
             sent += 1
         reason = job.finish
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from portal.demo.serving.base import (
+    FRAGILE,
     STARTED,
     Refused,
     Reply,
@@ -16,7 +17,8 @@ from portal.demo.serving.base import (
     openai_error,
 )
 from portal.demo.serving.meters import stable
-from portal.demo.serving.openai import Pace, generate, read_job
+from portal.demo.serving.openai import Pace, Timing, generate, read_job
+from portal.demo.serving.speaches import transcribe
 from portal.demo.serving.vllm_meters import Model
 
 VERSION = "0.33.0"
@@ -77,8 +79,9 @@ class VLLM(Stack):
 
     def complete(self, request: Request) -> Reply:
         served: Model = request.served
-        job = read_job(request, served.id, self.context, self.too_long)
-        return generate(job, self.pace, served)
+        if (served.slug, served.version) in FRAGILE and b'"max_tokens": -' in request.body:
+            raise Refused(openai_error("Internal server error", 500, 500, "InternalServerError"))
+        return generate(read_job(request, self.context, self.too_long), self.pace, served)
 
     def too_long(self, tokens: int, wanted: int) -> Reply:
         return openai_error(
@@ -129,10 +132,22 @@ class VLLM(Stack):
 
 
 class OpenVLLM(VLLM):
-    """Started without a key."""
+    """Started without a key; it takes sound."""
 
     name = "open"
     locked = False
+
+    def transcribe(self, request: Request) -> Reply:
+        reply = transcribe(request)
+        served: Model = request.served
+        served.begin()
+        served.finish(Timing(prompt_tokens=40, tokens=12, first=0.03, total=0.08), "stop")
+        return reply
+
+    routes: ClassVar[dict[tuple[str, str], Route]] = {
+        **VLLM.routes,
+        ("POST", "/v1/audio/transcriptions"): transcribe,
+    }
 
 
 class SmallVLLM(VLLM):
