@@ -150,6 +150,7 @@ class Claiming:
             status = self.status_of(item)
             left_as_it_came = (
                 answer.carried_over
+                and item.key not in ALWAYS_MET
                 and self.stage == "draft"
                 and not self.twist.complete
                 and self.source.random() < 0.12
@@ -252,5 +253,5 @@ class Claiming:
         return {
             key: answer.claims
             for key, answer in self.answers.items()
-            if at is None or self.said_at.get(key, self.now) <= at
+            if at is None or self.said_at.get(key, self.dates.created) <= at
         }
