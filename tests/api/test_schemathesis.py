@@ -64,7 +64,7 @@ def world(db: None) -> dict[str, Any]:
     Answer.objects.bulk_update(answers, ["status", "justification", "revision", "claims"])
     run = request_run(release=release, by=owner)
     now = timezone.now()
-    Finding.objects.create(
+    finding = Finding.objects.create(
         run=run, release=release, item_id=answers[0].item_id, item_key="identity.name-version", endpoint=endpoint,
         endpoint_name="main", probe="model.identity", probe_version="1", verdict="inconclusive", reason="No answer.",
         measured_at=now, expires_at=now + timedelta(days=1),
@@ -78,6 +78,7 @@ def world(db: None) -> dict[str, Any]:
         "edition": edition.edition,
         "endpoints": endpoint.pk,
         "probe-runs": run.pk,
+        "findings": finding.pk,
         "waivers": waiver.pk,
     }
 
@@ -103,7 +104,7 @@ def _one_connection() -> Iterator[None]:
 def to_something_known(case: Any, world: dict[str, Any]) -> None:
     """Aim a generated request at what is there."""
     known: dict[str, Any] = {**KNOWN, "edition": world["edition"]}
-    for folder in ("endpoints", "probe-runs", "waivers"):
+    for folder in ("endpoints", "probe-runs", "findings", "waivers"):
         if f"/{folder}/" in case.path:
             known["id"] = world[folder]
     if case.path.startswith("/api/v1/checklists/"):
