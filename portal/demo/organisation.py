@@ -15,7 +15,7 @@ from checklists.assessments.services import expire_waivers
 from checklists.catalog.editions import view
 from checklists.catalog.services import sync_catalog
 from checklists.evidence.models import ProbeRun
-from checklists.evidence.services import allow_network, judge_locally, plan_next
+from checklists.evidence.services import allow_network, judge_locally, plan_next, schedule_visits
 from checklists.journal.models import Event
 from checklists.notices.models import Notice
 from checklists.people.models import Membership, RoleGrant, Team, User
@@ -82,6 +82,7 @@ def load_organisation(now: datetime, sights: Sights, say: Callable[[str], None])
     points = write_history(now=now)
     Notice.objects.filter(created_at__lt=now - READ).update(read_at=now)
     for release in Release.objects.active():
+        schedule_visits(release=release)
         plan_next(release=release, reached=dict.fromkeys([None, *release.endpoints.values_list("pk", flat=True)], True))
     queue_runs(people, now, ledger)
     ledger.flush()

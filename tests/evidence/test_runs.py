@@ -474,3 +474,12 @@ def test_findings_of_a_restricted_model_are_hidden_from_outsiders(endpoint: Any,
     for person, sees in ((cast.alice, True), (cast.sam, True), (cast.mallory, False), (cast.leo, False)):
         assert Finding.objects.visible_to(person).exists() is sees
         assert ProbeRun.objects.visible_to(person).filter(pk=run.pk).exists() is sees
+
+
+def test_a_reason_does_not_say_where_the_release_can_be_reached(release: Any, server: Server, alice: Any) -> None:
+    address = f"{server.url}/nothing/here"
+    registry.create_endpoint(release=release, by=alice, name="main", url=server.url, metrics_url=address)
+    probe(release)
+    told = [finding.reason for finding in Finding.objects.filter(release=release, probe="metrics.present")]
+    assert any(reason.startswith("…/nothing/here") for reason in told), told
+    assert not Finding.objects.filter(release=release, reason__contains=server.url).exists()

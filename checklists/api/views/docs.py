@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, ClassVar
 
 from django.http import Http404, HttpRequest, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
@@ -16,9 +17,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+_making = threading.Lock()
+
 
 class Schema(SpectacularAPIView):
-    """JSON unless YAML is asked for (``Accept: application/vnd.oai.openapi``)."""
+    """JSON unless YAML is asked for (``Accept: application/vnd.oai.openapi``). Made once: it is the same for everybody,
+    and its generator is not made for two threads at once."""
+
+    document: ClassVar[Any] = None
 
     renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]
     permission_classes = [AllowAny]
@@ -27,8 +33,11 @@ class Schema(SpectacularAPIView):
     @extend_schema(responses={200: dict[str, Any]})
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """This document."""
-        answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # as the package is
-        return answer
+        with _making:
+            if Schema.document is None:
+                answer = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # as the package is
+                Schema.document = answer.data
+        return Response(Schema.document)
 
 
 class Docs(TemplateView):

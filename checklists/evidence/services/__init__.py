@@ -15,6 +15,7 @@ from checklists.evidence.services.schedule import (
     plan_next,
     probe_due,
     resume_abandoned,
+    schedule_visits,
 )
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "request_run",
     "resume_abandoned",
     "retire_findings",
+    "schedule_visits",
     "set_freshness",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import Q
@@ -24,7 +26,7 @@ from checklists.evidence.services.runs import hold, subject_of
 from checklists.evidence.services.schedule import plan_next
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
-from checklists.registry.services import lock_release
+from checklists.registry.services import URL_FIELDS, lock_release
 
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
 MAX_LINE = 600
@@ -59,7 +61,7 @@ class Visited:
 
 
 class Judge:
-    """A release's claims and rules as they stand, ready to judge whatever was observed (three queries)."""
+    """A release's claims and rules as they stand, ready to judge whatever was observed (four queries)."""
 
     def __init__(self, release: Release) -> None:
         self.release = release
@@ -69,10 +71,13 @@ class Judge:
         tier = release.model.tier
         rules = FreshnessRule.objects.filter(tier__in=[0, tier]).order_by("tier").values_list("item_key", "hours")
         self._hours = dict(rules)  # the tier's own rule comes last and stands
+        # Not everybody who reads a reason may see where the release can be reached.
+        self._places = _places(Endpoint.objects.filter(release=release).values_list(*URL_FIELDS))
 
     def judge(self, probe: Probe, item_key: str | None, observation: Observation) -> Judgement:
         others: dict[str, Claims] = {key: self.claims.get(key, {}) for key in probe.also_reads}
-        return probe.judge(item_key, self.claims.get(item_key or "", {}), observation, others)
+        found = probe.judge(item_key, self.claims.get(item_key or "", {}), observation, others)
+        return replace(found, reason=self._places.sub("…", found.reason)) if self._places else found
 
     def ttl(self, probe: Probe, item_key: str | None) -> timedelta:
         """How long a finding counts: an administrator's rule for the item, else the probe's own time."""
@@ -102,6 +107,13 @@ class Judge:
             put(finding, self.judge(probe, item_key, measurement.observation))
             rows.append(finding)
         return rows
+
+
+def _places(rows: Iterable[Sequence[str]]) -> re.Pattern[str] | None:
+    """Scheme, host and port of every address, to be left out of sentences."""
+    parts = [urlsplit(url) for row in rows for url in row if url]
+    places = sorted({f"{part.scheme}://{part.netloc}" for part in parts}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, places))) if places else None
 
 
 def put(finding: Finding, judgement: Judgement) -> None:

@@ -90,17 +90,29 @@ def keep_schedule(event: Event) -> None:
     if release.is_closed:
         ProbeSchedule.objects.filter(release=release).delete()
         return
+    if event.verb == "registry.endpoint.changed":
+        moved = release.endpoints.filter(pk=int(event.subject.rpartition("/")[2])).first()
+        ProbeSchedule.objects.filter(endpoint=moved).update(
+            host=_host(moved.url) if moved else "", due_at=timezone.now(), failures=0
+        )
+    schedule_visits(release=release)
+
+
+def schedule_visits(*, release: Release) -> None:
+    """Give the release and each endpoint that has none a time to be visited: now. Three queries."""
     now = timezone.now()
-    known = {row.endpoint_id: row for row in ProbeSchedule.objects.filter(release=release)}
+    known = set(ProbeSchedule.objects.filter(release=release).values_list("endpoint_id", flat=True))
     rows = [ProbeSchedule(release=release, due_at=now)] if None not in known else []
-    for endpoint in release.endpoints.all():
-        host = (urlsplit(endpoint.url).hostname or "")[:255]
-        if (row := known.get(endpoint.pk)) is None:
-            rows.append(ProbeSchedule(release=release, endpoint=endpoint, host=host, due_at=now))
-        elif event.verb == "registry.endpoint.changed" and event.subject.endswith(f"/{endpoint.pk}"):
-            row.host, row.due_at, row.failures = host, now, 0
-            row.save(update_fields=["host", "due_at", "failures"])
+    rows += [
+        ProbeSchedule(release=release, endpoint=endpoint, host=_host(endpoint.url), due_at=now)
+        for endpoint in release.endpoints.all()
+        if endpoint.pk not in known
+    ]
     ProbeSchedule.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "")[:255]
 
 
 def resume_abandoned(*, now: datetime | None = None) -> int:
