@@ -234,24 +234,11 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         "claims": claims,
     }
     facts, fingerprints = release_facts(release), services.Fingerprints(release)
+    if before := facts.get("previous"):
+        facts["previous"] = {**before, "endpoints": _previous(release, before["version"])}
     endpoints = list(Endpoint.objects.filter(release=release).order_by("pk"))
     alone = [
-        Target(
-            name=endpoint.name,
-            url=endpoint.url,
-            stack=endpoint.stack,
-            metrics_url=endpoint.metrics_url,
-            prometheus_url=endpoint.prometheus_url,
-            alertmanager_url=endpoint.alertmanager_url,
-            labels=endpoint.labels if isinstance(endpoint.labels, dict) else {},
-            headers=endpoint.headers if isinstance(endpoint.headers, dict) else {},
-            may_generate=endpoint.may_generate,
-            may_burst=endpoint.may_burst,
-            series=endpoint.series_length,
-            facts={**facts, **fingerprints.facts(endpoint.name)},
-            **shared,
-        )
-        for endpoint in endpoints
+        _target(endpoint, facts={**facts, **fingerprints.facts(endpoint.name)}, **shared) for endpoint in endpoints
     ]
     found: list[tuple[Endpoint | None, Target]] = [
         (endpoint, replace(target, siblings=tuple(other for other in alone if other is not target)))
@@ -269,6 +256,35 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         **shared,
     )
     return [*found, (None, itself)]
+
+
+def _target(endpoint: Endpoint, **more: Any) -> Target:
+    return Target(
+        name=endpoint.name,
+        url=endpoint.url,
+        stack=endpoint.stack,
+        metrics_url=endpoint.metrics_url,
+        prometheus_url=endpoint.prometheus_url,
+        alertmanager_url=endpoint.alertmanager_url,
+        labels=endpoint.labels if isinstance(endpoint.labels, dict) else {},
+        headers=endpoint.headers if isinstance(endpoint.headers, dict) else {},
+        may_generate=endpoint.may_generate,
+        may_burst=endpoint.may_burst,
+        series=endpoint.series_length,
+        **more,
+    )
+
+
+def _previous(release: Release, version: str) -> list[Target]:
+    """Endpoints of another release of the model, each with its own credentials and its owner's permission."""
+    other = Release.objects.filter(model=release.model_id, version=version).values("pk")[:1]
+    named = Answer.objects.filter(release__in=other, item__key="identity.name-version").values_list("claims", flat=True)
+    claims = named.first()
+    hint = claims.get("model_id") if isinstance(claims, dict) else ""
+    return [
+        _target(endpoint, family=release.model.family, model_hint=hint if isinstance(hint, str) else "")
+        for endpoint in Endpoint.objects.filter(release__in=other).order_by("name")
+    ]
 
 
 # Visiting

@@ -10,7 +10,8 @@ from django.utils import timezone
 from checklists.evidence import runner, services
 from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun
 from checklists.registry.models import Release
-from tests.build import answer_of, make_model, make_release, save
+from tests.build import answer_of, make_endpoint, make_model, make_release, save
+from tests.evidence.generating import Generator
 from tests.evidence.loopback import loopback_client, routes, serving
 from tests.evidence.test_hub import MODEL, SHA, hub
 
@@ -63,3 +64,36 @@ def test_a_saved_claim_is_judged_against_what_the_hub_said_before(release: Relea
         save(answer_of(release, "identity.name-version"), bob, claims={**name, "revision": SHA})
         assert verdicts(release)["hub.revision", "identity.name-version"] == "inconclusive"  # asked about another
         assert len(models.seen) == asked
+
+
+def test_the_release_before_is_asked_with_its_own_credentials_where_its_owner_allows_it(
+    release: Release, alice: Any, bob: Any
+) -> None:
+    with (
+        serving(Generator().handler(key="new-key-new-key")) as new,
+        serving(Generator().handler(key="old-key-old-key")) as old,
+    ):
+        for each, server, key, may in (
+            (release, old, "old-key-old-key", False),
+            (make_release(release.model, alice, "2.0"), new, "new-key-new-key", True),
+        ):
+            headers = {"Authorization": f"Bearer {key}"}
+            make_endpoint(each, alice, url=server.url, stack="vllm", may_generate=may, headers=headers)
+        later = Release.objects.get(version="2.0")
+        save(answer_of(later, "release.compatibility"), bob, claims={"compatible_with": "1.0"})
+
+        def verdict() -> tuple[str, str]:
+            run = services.request_run(release=later)
+            client = loopback_client(timeout_s=5.0)
+            runner.perform_runs(run_ids=[run.pk], client=client, only=lambda each: "compat" in each.key)
+            found = Finding.objects.get(run=run, item_key="release.compatibility")
+            return found.verdict, found.reason
+
+        said = verdict()
+        assert said[0] == "inconclusive"
+        assert "not allowed by its owner" in said[1]
+        assert old.seen == []
+        release.endpoints.update(may_generate=True)
+        assert verdict()[0] == "verified"
+    assert {request.headers["authorization"] for request in old.seen} == {"Bearer old-key-old-key"}
+    assert {request.headers["authorization"] for request in new.seen} == {"Bearer new-key-new-key"}
