@@ -31,7 +31,7 @@ def install(name: str) -> bool:
     python, requirement = programs.ENVIRONMENT / "bin" / "python", programs.REQUIREMENTS[name]
     if not python.exists() and not run(sys.executable, "-m", "venv", programs.ENVIRONMENT):
         return False
-    if not run(python, "-m", "pip", "install", "-q", "-c", programs.PINS, requirement):
+    if not run(python, "-m", "pip", "install", "-q", "-c", programs.PINS, *requirement.split()):
         return False
     programs.stamp(name).write_text(programs.wanted(name))
     return True

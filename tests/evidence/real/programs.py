@@ -14,7 +14,8 @@ INSTALL = "python -m tests.evidence.real.install"
 # A program of the virtual environment counts only once its requirement is wholly installed.
 REQUIREMENTS = {
     # Exact, and everything below it in pins.txt: some later releases of LiteLLM (1.82.7, 1.82.8) were malicious.
-    "litellm": "litellm[proxy]==1.82.6",
+    # Its metrics need a package that it does not ask for.
+    "litellm": "litellm[proxy]==1.82.6 prometheus_client",
     "llama-cpp-python": "llama-cpp-python[server]==0.3.36",
 }
 # Debian's packages, and what their programs are called there and upstream.
