@@ -76,6 +76,8 @@ def _whole(request: Request, release: Release, rows: list[Finding], *, answers: 
 
 
 class FindingExport(View):
+    pagination_class = None  # one piece
+
     @extend_schema(responses=FindingDetailSerializer(many=True))
     def get(self, request: Request, slug: str, version: str) -> Response:
         """What stands now, whole and in one piece: a file to keep. Without the answers, which each finding has."""

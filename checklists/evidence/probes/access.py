@@ -86,7 +86,7 @@ class AccessControl(Probe):
         needs_certificate = any(row.get("none") == "client_certificate" for row in rows)
         if not scheme:
             return inconclusive(f"Nothing is claimed yet that could be compared. Seen: {observed}.", observed=observed)
-        rule = "401 or 403 without a key, 2xx nowhere"
+        rule = "401 or 403 without a key on a main route, 2xx nowhere"
         if scheme == "none":
             if refused or needs_certificate:
                 return Judgement(
@@ -152,6 +152,14 @@ class AccessControl(Probe):
 
 
 def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: list[str], rule: str) -> Judgement:
+    main = [row for row in rows if row.get("kind") != "beside"]
+    if not any(row.get("none") in (401, 403) for row in main):
+        said = joined([f"{text_of(row.get('route'))} → {_said(row.get('none'))}" for row in main], 3)
+        return inconclusive(
+            f"Only routes beside the main one refuse; the main ones say neither open nor closed: {said}.",
+            claimed=claimed,
+            observed=observed,
+        )
     keyed = next((row["key"] for row in rows if "key" in row), None)
     if keyed in (401, 403):
         return inconclusive(
@@ -171,8 +179,11 @@ def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: 
 
 
 def _outcome(answer: Answer) -> int | str:
+    """The status, or in a word what came instead. A web page is no answer of a model: signs in, or greets."""
     if answer.error is not None:
         return answer.error.code or answer.error.kind
+    if answer.ok and answer.response and answer.response.header("content-type").lower().startswith("text/html"):
+        return "web_page"
     return answer.status or 0
 
 

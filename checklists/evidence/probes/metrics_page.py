@@ -180,6 +180,8 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
     found_words: dict[str, Any] = {"claimed": joined(claimed), "observed": joined(with_samples) or "none with samples"}
     if missing and observation.get("complete") is False:
         return inconclusive(_too_long(observation, missing), **found_words)
+    if missing and not _used(observation):
+        return inconclusive(_unused(observation, missing), **found_words)
     if missing:
         return Judgement(
             CONTRADICTED,
@@ -217,11 +219,25 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
         )
     if observation.get("complete") is False:
         return inconclusive(_too_long(observation, missing), claimed=joined(claimed))
+    if not _used(observation):
+        return inconclusive(_unused(observation, missing), claimed=joined(claimed))
     return Judgement(
         CONTRADICTED,
         reason=f"{_where(observation)} answers, but has no {what} series named {joined(missing)}.",
         **words,
     )
+
+
+def _used(observation: Observation) -> bool:
+    """Whether anything was asked of the server since it started, as far as its page tells."""
+    meanings = [(key, dict_of(row)) for key, row in dict_of(observation.get("meanings")).items()]
+    counted = [row.get("samples") or (row.get("value") if key.endswith("_total") else 0) for key, row in meanings]
+    return any((number_of(value) or 0) > 0 for value in counted)
+
+
+def _unused(observation: Observation, missing: list[str]) -> str:
+    where = _where(observation)
+    return f"{where}: nothing was asked of it yet, and many exporters show a series ({joined(missing)}) only once used."
 
 
 def _too_long(observation: Observation, missing: list[str]) -> str:

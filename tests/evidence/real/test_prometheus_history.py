@@ -173,6 +173,7 @@ def test_no_query_of_a_probe_is_refused(prometheus: launch.Server, probe: str) -
             "no_pods",
             "no_queue",
             "no_counter",
+            "no_guardrail",
             "no_restart",
             "no_workload",
             "no_nodes",

@@ -236,7 +236,8 @@ class ErrorsVisible(PrometheusProbe):
         classes = [text for text in texts_of(claims.get("classes")) if text in ERROR_CLASSES]
         rows = {name: dict_of(row) for name, row in dict_of(observation.get("kinds")).items()}
         kinds = {kind for row in rows.values() for kind, count in row.items() if number_of(count) and kind not in FINE}
-        counters = joined([*rows, *[text_of(n) for n in list_of(observation.get("counters")) if n not in rows]], 4)
+        known = map(text_of, list_of(observation.get("counters")))
+        counters = joined([*rows, *[name for name in known if name and name not in rows]], 4)
         shown = _told_apart(classes, kinds)
         seen = joined(sorted(kinds)) or "none"
         if not classes:
