@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from checklists.evidence.probes import PROBES, Judgement, Target
+from checklists.evidence.stacks import STACKS
 from tests.evidence.loopback import Handler, Request, Server, observe, routes, serving
 
 NAME, LINEAGE = "identity.name-version", "identity.lineage"
@@ -59,8 +60,8 @@ def asked_hub(
 @pytest.mark.parametrize(
     ("claims", "verdict", "words"),
     [
-        ({"model_id": MODEL, "revision": SHA}, "verified", "has the model"),
-        ({"model_id": MODEL, "revision": SHA[:8]}, "verified", "It is gated"),
+        ({"model_id": MODEL, "revision": SHA}, "inconclusive", "what runs only the server can tell"),
+        ({"model_id": MODEL, "revision": SHA[:8]}, "inconclusive", "It is gated"),
         ({"model_id": MODEL, "revision": "f" * 40}, "contradicted", f"no revision {'f' * 40}"),
         ({"model_id": MODEL, "revision": "v9"}, "contradicted", "no revision v9"),
         ({"model_id": MODEL, "revision": "abcdef1"}, "inconclusive", "Claim all 40 digits."),
@@ -165,10 +166,10 @@ CLAIMS = {"model_id": "team/assist", "version": "4.2", "artifact_digest": DIGEST
 @pytest.mark.parametrize(
     ("claims", "tags", "verdict", "words"),
     [
-        (CLAIMS, {"4.2": DIGEST}, "verified", "and its tag 4.2 leads to it"),
-        (CLAIMS, {"v4.2": DIGEST}, "verified", "and its tag v4.2 leads to it"),
-        (CLAIMS, {}, "verified", "with this digest."),
-        ({**CLAIMS, "artifact_digest": CHILD}, {"4.2": DIGEST}, "verified", "its tag 4.2 leads to it"),
+        (CLAIMS, {"4.2": DIGEST}, "inconclusive", "and its tag 4.2 leads to it"),
+        (CLAIMS, {"v4.2": DIGEST}, "inconclusive", "and its tag v4.2 leads to it"),
+        (CLAIMS, {}, "inconclusive", "with this digest; whether it is what runs only the server can tell."),
+        ({**CLAIMS, "artifact_digest": CHILD}, {"4.2": DIGEST}, "inconclusive", "its tag 4.2 leads to it"),
         (CLAIMS, {"4.2": OTHER}, "contradicted", f"leads to {OTHER}"),
         ({**CLAIMS, "artifact_digest": f"sha256:{'d' * 64}"}, {}, "inconclusive", "of something else than an image"),
         ({**CLAIMS, "artifact_digest": ""}, {}, "inconclusive", "No digest"),
@@ -187,7 +188,14 @@ def test_a_claimed_digest_is_in_the_registry_or_the_tag_leads_elsewhere(
 
 def test_the_image_of_one_platform_in_an_index_is_the_claimed_one() -> None:
     found, _ = asked_registry({**CLAIMS, "artifact_digest": CHILD}, registry({"4.2": DIGEST}, (DIGEST, CHILD)))
-    assert found.verdict == "verified"
+    assert (found.verdict, "its tag 4.2 leads to it" in found.reason) == ("inconclusive", True)
+
+
+@pytest.mark.parametrize("probe", [HUB, REGISTRY])
+def test_what_is_published_does_not_settle_what_runs(probe: Any) -> None:
+    for stack in STACKS.values():
+        assert "only the server can tell" in probe.settles(NAME, stack)
+    assert HUB.settles(LINEAGE, STACKS["vllm"]) == ""
 
 
 def test_a_token_that_is_given_to_everybody_is_fetched_and_never_stored() -> None:
@@ -195,9 +203,12 @@ def test_a_token_that_is_given_to_everybody_is_fetched_and_never_stored() -> Non
         target = Target(name="", url="", claims={NAME: CLAIMS}, facts={"oci_url": server.url})
         observation, visit = observe(REGISTRY.key, target)
         stored = [str(visit.clean_exchanges()), str(observation), str(visit.take_log())]
-    assert REGISTRY.judge(NAME, CLAIMS, observation).verdict == "verified"
+    assert "with this digest, and its tag 4.2" in REGISTRY.judge(NAME, CLAIMS, observation).reason
     assert "GET /token?service=registry&scope=repository%3Ateam%2Fassist%3Apull" in server.asked()
-    assert not any("everybody-may-have-this" in text for text in stored[1:])
+    assert any(request.headers.get("authorization") == "Bearer everybody-may-have-this" for request in server.seen)
+    assert not any("everybody-may-have-this" in text for text in stored)
+    assert DIGEST in stored[1]
+    assert "MANIFEST" in stored[0] or CHILD in stored[0]  # the manifests are kept
 
 
 def test_a_registry_that_lets_nobody_in_or_fails_says_nothing() -> None:

@@ -297,6 +297,47 @@ def test_another_model_contradicts() -> None:
     assert "chat" in judgement.observed
 
 
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("/models/log-explain-rc1-0.3", "contradicted"),
+        ("Qwen/Qwen3-8B", "contradicted"),
+        ("/mnt/models", "inconclusive"),
+        ("/models/", "inconclusive"),
+        ("/model", "inconclusive"),
+        ("/data", "inconclusive"),
+        ("/data/model.gguf", "inconclusive"),
+        ("/cache/models--team--log-explain/snapshots/0e9e39f249a16976918f6564b8830bc894c89659", "inconclusive"),
+        ("s3://bucket/models/v3", "inconclusive"),
+    ],
+)
+def test_a_place_contradicts_only_where_its_name_tells_another_model(root: str, expected: str) -> None:
+    rows = [{"id": "chat", "owned_by": "vllm", "root": root}]
+    judgement = name({"/v1/models": {"data": rows}}, model_id="team/log-explain")
+    assert judgement.verdict == expected, judgement
+    assert expected == "contradicted" or "chooses names and places freely" in judgement.reason
+    unlisted = {"id": "adapter", "owned_by": "vllm", "root": "/lora/adapter", "parent": "chat"}
+    assert name({"/v1/models": {"data": [*rows, unlisted]}}, model_id="team/log-explain").verdict == "inconclusive"
+    with serving(routes({"/v1/models": {"data": [*rows, unlisted]}})) as server:
+        served = observe("model.identity", server)
+    lineage = judge("model.identity", "identity.lineage", {"base_model": "team/log-explain"}, served)
+    assert lineage.verdict == expected, lineage
+
+
+def test_another_alias_than_the_claimed_name_proves_as_little_as_an_equal_one() -> None:
+    closed = {path: answer for path, answer in LITELLM.items() if path != "/v1/model/info"}
+    assert name(LITELLM, model_id="mistral-large").verdict == "contradicted"
+    assert name(closed, model_id="mistral-large").verdict == "inconclusive"
+    assert name({"/v1/models": {"data": [{"id": "house"}]}}, model_id=MODEL).verdict == "inconclusive"
+
+
+def test_a_revision_tells_what_a_mount_does_not() -> None:
+    table = {**TGI, "/info": {**TGI["/info"], "model_id": "/data"}}  # type: ignore[dict-item]
+    assert name(table, model_id=MODEL).verdict == "inconclusive"
+    assert name(table, model_id=MODEL, revision="0e9e39f").verdict == "verified"
+    assert name(table, model_id=MODEL, revision="1111111").verdict == "contradicted"
+
+
 def test_a_revision_is_compared_where_the_server_gives_one() -> None:
     assert name(TGI, model_id=MODEL, revision="0e9e39f").verdict == "verified"
     assert name(TGI, model_id=MODEL, revision="1111111111111111111111111111111111111111").verdict == "contradicted"

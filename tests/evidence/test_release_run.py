@@ -35,7 +35,7 @@ def verdicts(release: Release) -> dict[tuple[str, str], str]:
     return {(probe, item): verdict for probe, item, verdict in rows.values_list("probe", "item_key", "verdict")}
 
 
-def test_owner_dependencies_and_hub_are_settled_without_an_endpoint(release: Release, bob: Any, settings: Any) -> None:
+def test_owner_dependencies_and_hub_are_asked_without_an_endpoint(release: Release, bob: Any, settings: Any) -> None:
     with serving(hub()) as models, serving(routes({"/health": b"ok"})) as store:
         settings.PREFLIGHT = {**settings.PREFLIGHT, "HUB_URL": models.url}
         save(answer_of(release, "operations.owner"), bob, claims={"team": "Search", "on_call": "search-primary"})
@@ -47,7 +47,7 @@ def test_owner_dependencies_and_hub_are_settled_without_an_endpoint(release: Rel
         found = verdicts(release)
         assert found["release.owner", "operations.owner"] == "verified"
         assert found["release.dependencies", "operations.dependencies"] == "verified"
-        assert found["hub.revision", "identity.name-version"] == "verified"
+        assert found["hub.revision", "identity.name-version"] == "inconclusive"  # it exists; a server must show it
         assert not any(probe == "registry.digest" for probe, _ in found)  # none is configured
         probed(release)
         assert verdicts(release) == found

@@ -30,8 +30,12 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.release import CHANGED
+from checklists.evidence.sources.alertmanager import kept_only
+from checklists.evidence.stacks import Stack
 
 NAME, LINEAGE = "identity.name-version", "identity.lineage"
+RUNS = "whether it is what runs only the server can tell."
+ONLY_SERVER = "What runs only the server can tell."
 FIELDS = ("model_id", "version", "revision", "artifact_digest")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?\Z")
 _HUB_REVISION = re.compile(r"[\w][\w./-]{0,119}\Z")
@@ -116,6 +120,9 @@ class ModelHub(Probe):
     def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
         return () if observation.get("error") == "off" else self.items
 
+    def settles(self, item_key: str, stack: Stack) -> str:
+        return f"A hub knows what is published. {ONLY_SERVER}" if item_key == NAME else super().settles(item_key, stack)
+
 
 def _card(answer: Answer) -> Observation:
     body = answer.object()
@@ -158,8 +165,9 @@ def _revision(claims: Claims, observation: Observation) -> Judgement:
         reason = f"{hub} has {revision}, which is a name that can move; now it leads to {sha}.{gated}"
         return inconclusive(reason, claimed=claimed, observed=sha)
     if sha.startswith(revision.casefold()):
-        reason = f"{hub} has the model {model} at this commit.{gated}"
-        return Judgement(VERIFIED, claimed, sha, "", reason, rule=rule)
+        # That a commit exists refutes nothing, and shows nothing of what is served.
+        reason = f"The hub {hub} has this revision of {model}; {RUNS}{gated}"
+        return inconclusive(reason, claimed=claimed, observed=sha)
     reason = f"Asked for {revision}, {hub} answers with commit {sha}."
     return Judgement(CONTRADICTED, claimed, sha, "", reason, rule=rule)
 
@@ -240,9 +248,8 @@ class ImageRegistry(Probe):
             return Judgement(CONTRADICTED, claimed, leads_to[0], "", reason, rule=rule)
         if observation.get("known") or leads_to:
             also = f", and its tag {tag} leads to it" if leads_to else ""
-            return Judgement(
-                VERIFIED, claimed, claimed, "", f"{registry} has {name} with this digest{also}.", rule=rule
-            )
+            reason = f"The registry {registry} has {name} with this digest{also}; {RUNS}"
+            return inconclusive(reason, claimed=claimed, observed=claimed)
         return inconclusive(
             f"{registry} has no {name} with this digest; it may be the digest of something else than an image.",
             claimed=claimed,
@@ -250,6 +257,10 @@ class ImageRegistry(Probe):
 
     def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
         return () if observation.get("error") == "off" else self.items
+
+    def settles(self, item_key: str, stack: Stack) -> str:
+        known = f"A registry knows what is published. {ONLY_SERVER}"
+        return known if item_key == NAME else super().settles(item_key, stack)
 
 
 async def _manifest(visit: Visit, base: str, name: str, reference: str) -> Answer:
@@ -266,6 +277,7 @@ async def _manifest(visit: Visit, base: str, name: str, reference: str) -> Answe
         return answer
     wanted = {"service": said.get("service", ""), "scope": said.get("scope") or f"repository:{name}:pull"}
     given = (await visit.get(f"{said['realm']}?{urlencode(wanted)}", key="none")).object()
+    kept_only(visit, said["realm"], "")
     token = given.get("token") or given.get("access_token")
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,8000}", token):
         return answer

@@ -22,12 +22,21 @@ from checklists.evidence.probes.base import (
     nothing_claimed,
     text_of,
 )
-from checklists.evidence.probes.serving import list_models, read, same_name, served_models, unsaid
+from checklists.evidence.probes.serving import is_local, list_models, read, same_name, served_models, tail_of, unsaid
 from checklists.evidence.stacks import STACKS, Stack
 
 __all__ = ["Identity", "same_name", "served_models"]
 
+CHOSEN = "the operator chooses names and places freely: what runs behind them is not told."
 ROOTS = ("root", "qualified_root")
+# Words that say nothing of which weights these are: a mount (/mnt/models), a version, a step, a commit, a precision.
+_COMMON = re.compile(
+    r"(?:v?\d+|[0-9a-f]{7,64}|(?:tmp|step|epoch|checkpoint|ckpt)\w*|(?:bf|fp|int|w|q)\d+|of|mnt|opt|srv|var|home|root"
+    r"|workspace|app|repo|repository|models?|llm|data|weights?|cache|hf|huggingface|hub|snapshots?|blobs?|artifacts?"
+    r"|files?|volumes?|pvc|storage|shared?|nfs|inputs?|outputs?|out|export|engines?|serving|server|served|current"
+    r"|latest|main|default|base|lora|adapters?|merged|final|best|last|new|old|prod|production|staging|dev|test"
+    r"|consolidated|pytorch|gguf|safetensors|awq|gptq)\Z"
+)
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
@@ -77,10 +86,11 @@ class Identity(Probe):
         models = [dict_of(row) for row in list_of(observation.get("models"))]
         if why := fact_error(observation):
             return inconclusive(why, claimed=text_of(claims.get("model_id")))
-        if item_key == "identity.lineage":
-            return _lineage(claims, models)
         stack = STACKS.get(text_of(observation.get("stack")))
-        return _name(claims, models, text_of(observation.get("where")), alias=stack is not None and stack.alias)
+        alias = stack is not None and stack.alias
+        if item_key == "identity.lineage":
+            return _lineage(claims, models, alias=alias)
+        return _name(claims, models, text_of(observation.get("where")), alias=alias)
 
 
 def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bool) -> Judgement:
@@ -94,17 +104,18 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
     by_id = [row for row in models if same_name(claimed, text_of(row.get("id")))]
     by_root = [row for row in models if any(same_name(claimed, text_of(row.get(key))) for key in ROOTS)]
     match = (by_root or by_id or (models if len(models) == 1 and not claimed else []))[:1]
+    unlike = ""
     if claimed and not match:
         also = joined([text for row in models if (text := text_of(row.get("root"))) and text not in names])
         note = f" (behind it: {also})" if also else ""
-        return Judgement(
-            CONTRADICTED,
-            claimed,
-            joined(names),
-            "",
-            f"{lists} {joined(names)}{note}, and not {claimed}.",
-            rule="id or root equal",
-        )
+        unlike = f"{lists} {joined(names)}{note}, and not {claimed}"
+        unknown = [row for row in models if not _is_another(row, claimed, alias=alias)]
+        if not unknown:
+            return Judgement(CONTRADICTED, claimed, joined(names), "", f"{unlike}.", rule="id or root equal")
+        unlike += f"; but {CHOSEN}"
+        if len(unknown) > 1:
+            return inconclusive(unlike, claimed=claimed, observed=joined(names))
+        match = unknown  # its digest or revision may tell
     row = match[0] if match else {}
     checked, open_ = [], []
     for label, want, have in (
@@ -142,7 +153,9 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
             claimed=digest or revision,
             observed=shown,
         )
-    roots = [text for key in ROOTS if (text := text_of(row.get(key)))]
+    if unlike:
+        return inconclusive(f"{unlike}{rest}", claimed=claimed, observed=joined(names))
+    roots = _roots(row)
     root = next((text for text in roots if same_name(claimed, text)), next(iter(roots), ""))
     if by_root:
         return Judgement(
@@ -161,36 +174,52 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
     return Judgement(VERIFIED, claimed, shown, "", f"{where} lists exactly this name.{rest}", rule="id equal")
 
 
-def _lineage(claims: Claims, models: list[dict[str, Any]]) -> Judgement:
-    parents: list[str] = []
-    for row in models:
-        if parent := text_of(row.get("parent")):
-            roots = [text_of(other.get("root")) for other in models if same_name(parent, text_of(other.get("id")))]
-            parents += [name for name in (parent, *roots) if name and name not in parents]
-    claimed = text_of(claims.get("base_model"))
-    if not claimed or not parents:
-        return (
-            nothing_claimed(joined(parents))
-            if parents
-            else inconclusive("The server names no parent model.", claimed=claimed)
-        )
-    if any(same_name(claimed, parent) for parent in parents):
-        return Judgement(
-            VERIFIED,
-            claimed,
-            joined(parents),
-            "",
-            "The model list names this model as the parent.",
-            rule="parent equal",
-        )
-    return Judgement(
-        CONTRADICTED,
-        claimed,
-        joined(parents),
-        "",
-        f"The model list names {joined(parents)} as the parent.",
-        rule="parent equal",
-    )
+def _roots(row: dict[str, Any]) -> list[str]:
+    return [text for key in ROOTS if (text := text_of(row.get(key)))]
+
+
+def _is_another(row: dict[str, Any], claimed: str, *, alias: bool) -> bool:
+    """Whether a model that does not go by the claimed name is surely another one: by what runs, and by its name only
+    where nothing else is told and the name is not the operator's to choose."""
+    told = _roots(row) or ([] if alias else [text_of(row.get("id"))])
+    return bool(told) and all(_tells_another(one, claimed) for one in told)
+
+
+def _tells_another(name: str, claimed: str) -> bool:
+    place = is_local(name) or "://" in name
+    said = tail_of(name.rstrip("/")) if place else name
+    words = [word for word in re.split(r"[\W_]+", said.casefold()) if word]
+    if all(_COMMON.match(word) for word in words):
+        return False
+    wanted = _letters(tail_of(claimed.rstrip("/")))
+    # models--owner--name/snapshots/…, or owner_name: the claimed name, with its owner before it.
+    return not (place and any(_letters(tail_of(one)).endswith(wanted) for one in re.split(r"[/\\]", name) if one))
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
+
+
+def _lineage(claims: Claims, models: list[dict[str, Any]], *, alias: bool) -> Judgement:
+    bases: list[dict[str, Any]] = []
+    for parent in dict.fromkeys(text_of(row.get("parent")) for row in models):
+        if parent:
+            listed = [row for row in models if same_name(parent, text_of(row.get("id")))]
+            bases += [{**row, "id": parent} for row in listed] or [{"id": parent}]
+    parents = list(dict.fromkeys(name for row in bases for name in (text_of(row.get("id")), text_of(row.get("root")))))
+    shown, claimed = joined([name for name in parents if name]), text_of(claims.get("base_model"))
+    if not bases:
+        return inconclusive("The server names no parent model.", claimed=claimed)
+    if not claimed:
+        return nothing_claimed(shown)
+    said = f"The model list names {shown} as the parent"
+    if any(same_name(claimed, name) for row in bases for name in _roots(row) or ([] if alias else [row["id"]])):
+        reason = "The model list names this model as the parent."
+        return Judgement(VERIFIED, claimed, shown, "", reason, rule="parent equal")
+    named = any(same_name(claimed, row["id"]) for row in bases)
+    if not named and all(_is_another(row, claimed, alias=alias) for row in bases):
+        return Judgement(CONTRADICTED, claimed, shown, "", f"{said}.", rule="parent equal")
+    return inconclusive(f"{said}; but {CHOSEN}", claimed=claimed, observed=shown)
 
 
 def _same_hash(want: str, have: str) -> bool | None:

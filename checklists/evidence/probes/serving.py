@@ -129,14 +129,20 @@ def same_name(one: str, other: str) -> bool:
         return False
     if one == other or one.removesuffix(":latest") == other.removesuffix(":latest"):
         return True
-    local = [name for name in (one, other) if name.startswith(("/", "./", "~")) or name.endswith(_FILES)]
-    return bool(local) and _tail(one) == _tail(other)
+    return (is_local(one) or is_local(other)) and tail_of(one) == tail_of(other)
+
+
+def is_local(name: str) -> bool:
+    """Whether this names a path or a file of the server's machine, and no repository."""
+    name = name.casefold()
+    return name.startswith(("/", "./", "../", "~")) or name.endswith(_FILES)
 
 
 _FILES = (".gguf", ".safetensors", ".ckpt")
 
 
-def _tail(name: str) -> str:
+def tail_of(name: str) -> str:
+    """The last segment of a path, without the ending of a file of weights."""
     name = re.split(r"[/\\]", name)[-1]
     return next((name.removesuffix(ending) for ending in _FILES if name.endswith(ending)), name)
 
