@@ -91,7 +91,9 @@ def test_clean_refusals_beyond_the_claimed_number_are_verified() -> None:
     judgement = judge(BURST, BACKPRESSURE, REJECT, observation)
     assert judgement.verdict == "verified", judgement.reason
     assert "with Retry-After" in judgement.observed
-    assert judge(BURST, LOAD, LOADED, observation).verdict == "verified"
+    withstood = judge(BURST, LOAD, LOADED, observation)
+    assert withstood.verdict == "inconclusive"
+    assert "withstood, which is no load test" in withstood.reason
     assert judge(BURST, QUEUE, {"max_queue": 2, "on_overflow": "reject"}, observation).verdict == "verified"
     # What is claimed to be served at once was not full, and a 429 may be the limit of a key.
     within = judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 64}, observation)
@@ -226,6 +228,17 @@ def margin(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_slow_request_must_end_at_the_claimed_time(after: float, how: Any, verdict: str) -> None:
     judgement, _ = slowly(ends(after, how))
     assert judgement.verdict == verdict, judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "verdict"),
+    [(None, "protocol", "inconclusive"), (None, "unreachable", "inconclusive"), (504, "", "contradicted")],
+)
+def test_a_connection_that_broke_early_once_is_no_time_out_but_an_early_504_is(
+    status: int | None, kind: str, verdict: str
+) -> None:
+    observation = {"limit_s": 10.0, "status": status, "kind": kind, "seconds": 4.0}
+    assert judge(SLOW, ITEM, {"server_seconds": 10}, observation).verdict == verdict
 
 
 @pytest.mark.usefixtures("margin")

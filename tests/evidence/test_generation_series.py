@@ -22,7 +22,7 @@ OUTER = [
     *("bad_status", "beside", "steady", "inputs", "outputs", "alone_ms", "queue", "seconds", "statuses", "sent"),
     *("in_flight", "unanswered", "broken", "median_ms", "after_ok", "after", "limit_s", "status", "cases", "died"),
     *("injection", "unit", "served", "beyond", "counted", "said", "alive", "truncates", "other", "version", "old"),
-    *("new", "rows", "guardrails", "prompts", "repeat", "reference", "others", "digest"),
+    *("network_ms", "new", "rows", "guardrails", "prompts", "repeat", "reference", "others", "digest"),
 ]
 INNER = [
     *("status", "name", "labels", "by", "age_s", "served", "first_content_ms", "total_ms", "accepted", "refused"),
@@ -116,9 +116,9 @@ def test_a_short_series_proves_no_percentile_however_clear_it_looks() -> None:
         assert "3 requests prove no percentile" in judgement.reason
 
 
-def timed(values: list[float], kind: str = "chat") -> dict[str, Any]:
+def timed(values: list[float], kind: str = "chat", network: float | None = 1.0) -> dict[str, Any]:
     rows = [{"first_content_ms": v, "per_output_token_ms": v, "total_ms": v, "completion_tokens": 3} for v in values]
-    return {"kind": kind, "wanted": len(values), "requests": rows, "stopped": "", "fresh": {}}
+    return {"kind": kind, "wanted": len(values), "requests": rows, "stopped": "", "fresh": {}, "network_ms": network}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,36 @@ def test_twenty_answers_decide_on_a_p95_only_where_chance_does_not_explain_them(
     judgement = judge(PROBE, LATENCY, {"phase": "first_token", "p95_ms": 500}, observation)
     assert (judgement.verdict, judgement.samples) == (verdict, 20)
     assert f"{slower} of 20 were slower" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("phase", "network", "verdict"),
+    [
+        ("first_token", 399.0, "contradicted"),
+        ("first_token", 400.0, "inconclusive"),
+        ("first_token", None, "inconclusive"),
+        ("end_to_end", 400.0, "inconclusive"),
+        ("per_output_token", 799.0, "contradicted"),  # two gaps between three tokens share it
+        ("per_output_token", 800.0, "inconclusive"),
+    ],
+)
+def test_what_the_network_can_explain_contradicts_no_goal(phase: str, network: float | None, verdict: str) -> None:
+    judgement = judge(PROBE, LATENCY, {"phase": phase, "p95_ms": 500}, timed([900.0] * 20, network=network))
+    assert judgement.verdict == verdict
+    assert "network" in judgement.reason
+
+
+def test_the_time_of_the_network_is_that_of_the_slowest_of_three_small_gets() -> None:
+    def models(request: Request) -> None:
+        asked.append(time.monotonic())
+        time.sleep(0.2 if len(asked) == 3 else 0)
+        request.reply(200, MODELS)
+
+    asked: list[float] = []
+    generator = Generator(pause=0.0)
+    observation, _ = look(PROBE, routes({**generator.table(), "/v1/models": models}), series=1, model_hint="tiny")
+    assert observation["network_ms"] >= 200
+    assert len(asked) >= 3
 
 
 @pytest.mark.parametrize(
@@ -314,7 +344,9 @@ def test_strange_answers_never_make_a_probe_raise(answer: Any, family: str, monk
 def test_what_a_stack_cannot_settle_is_said_in_a_sentence() -> None:
     for probe in PROBES.values():
         for item in probe.items if probe.generates else ():
-            assert probe.settles(item, STACKS["vllm"]) == ""
+            # A burst is no load test, so it can only contradict that there was one.
+            one_sided = (probe.key, item) == ("generation.burst", "reliability.load-test")
+            assert bool(probe.settles(item, STACKS["vllm"])) == one_sided
             assert probe.settles(item, STACKS["comfyui"]).endswith(".")
             assert probe.settles("operations.owner", STACKS["vllm"]).endswith(".")
 

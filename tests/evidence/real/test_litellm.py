@@ -175,7 +175,8 @@ def test_a_declared_limit_that_is_not_kept_is_contradicted(proxy: Server, limit:
 def test_a_burst_is_withstood_by_a_proxy_without_limit_or_queue(proxy: Server) -> None:
     target = Target("main", proxy.url, headers=proxy.headers, may_generate=True, may_burst=True)
     observation = probe(target, "generation.burst")
-    assert judge("generation.burst", "reliability.load-test", {"date": "2026-11-01"}, observation).verdict == "verified"
+    judgement = judge("generation.burst", "reliability.load-test", {"date": "2026-11-01"}, observation)
+    assert "A burst that small is withstood" in judgement.reason
     claims = {"max_concurrency": 4, "on_overload": "reject"}
     judgement = judge("generation.burst", "reliability.backpressure", claims, observation)
     assert judgement.verdict == "inconclusive", judgement

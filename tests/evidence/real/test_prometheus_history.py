@@ -89,7 +89,8 @@ CHAT = [
     ),
     ("scaling-strategy", {"strategy": "reactive", "signal": "4 waiting a replica", "max_replicas": 9}, C),
     ("replicas", {"replicas_peak": 2, "replicas_rest": 1}, V),
-    ("replicas", {"replicas_peak": 1, "replicas_rest": 1}, C),
+    ("replicas", {"replicas_peak": 1, "replicas_rest": 1}, I),  # two ran for five hours of a week
+    ("replicas", {"replicas_peak": 2, "replicas_rest": 2}, C),
     ("backpressure", {"max_concurrency": 20, "on_overload": "queue"}, V),
     ("backpressure", {"max_concurrency": 10, "on_overload": "queue"}, C),
     ("timeouts", {"server_seconds": 60}, I),
@@ -105,8 +106,8 @@ SLOW = [
     ("load-profile", {"peak": 6, "unit": "requests_per_second"}, I),  # five hours are no profile
     ("warmup", {"steps": "CUDA graphs"}, C),
     ("warmup-validated", {"method": "restart under load"}, C),
-    ("scaling-strategy", {"strategy": "reactive", "signal": "queue"}, C),
-    ("scaling-strategy", {"strategy": "fixed", "signal": "none"}, V),
+    ("scaling-strategy", {"strategy": "reactive", "signal": "queue"}, I),  # something else than an HPA may scale it
+    ("scaling-strategy", {"strategy": "fixed", "signal": "none"}, I),
     ("queue", {"max_queue": 2, "on_overflow": "reject"}, I),
     ("peak-memory", {"gib_per_replica": 120}, C),  # by exported_pod
     ("parallelism", {"tensor_parallel": 2, "gpus": 2}, V),

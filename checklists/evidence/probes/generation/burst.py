@@ -49,7 +49,9 @@ class Burst(Probe):
     Refusing with 429 or 503 is what a full server should do, and so is letting wait and answering later. Other 5xx,
     broken connections, and no answer although even one request at a time would have been through, contradict. A 429 may
     be the limit of our own key rather than of the server, so it never contradicts a number of concurrent requests.
-    Where fewer were sent at once than the team claims to serve, nothing was full, and nothing is said.
+    Where fewer were sent at once than the team claims to serve, nothing was full, and nothing is said. That a load test
+    was made is never verified by it, for a burst that small is none; it can only contradict that the endpoint withstood
+    one.
     """
 
     key = "generation.burst"
@@ -103,6 +105,8 @@ class Burst(Probe):
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in ("comfyui", "torchserve"):
             return f"{stack.label} has no small request that could be sent without harm."
+        if item_key == "reliability.load-test":
+            return "A burst that small can contradict a load test, and cannot show that there was one."
         return super().settles(item_key, stack)
 
 
@@ -260,14 +264,14 @@ def _load(claims: Claims, observation: Observation) -> Judgement:
     claimed = text_of(claims.get("date")) or text_of(claims.get("report_url"))
     if not claimed:
         return nothing_claimed(told)
-    rule = "no 5xx but 503, nothing broken or hanging, and an answer afterwards; the report is for a person"
+    rule = "5xx but 503, broken or hanging, or no answer afterwards: contradicted; else the report is for a person"
     words = _words(f"load-tested, {claimed}", observation, rule)
     if faults := _faults(observation):
         return Judgement(CONTRADICTED, reason=f"{told}. {faults[0].upper()}{faults[1:]}.", **words)
     if counted(observation.get("unanswered")) or not _answered(observation):
         return Judgement(INCONCLUSIVE, reason=f"{told}. Too slow or too few to tell.", **words)
-    reason = f"{told}. A burst that small is withstood; what the report says of more is for a person to read."
-    return Judgement(VERIFIED, reason=reason, **words)
+    reason = f"{told}. A burst that small is withstood, which is no load test; the report is for a person to read."
+    return Judgement(INCONCLUSIVE, reason=reason, **words)
 
 
 def _queue(claims: Claims, observation: Observation) -> Judgement:

@@ -39,9 +39,9 @@ class SlowRequest(Probe):
     """One completion of up to 4,096 tokens, not streamed and told not to stop early, watched until 3 seconds after the
     shortest claimed time-out of server or gateway; then we hang up.
 
-    A clean 408 or 504 at the claimed time verifies, and so does a connection cut at that time (which is said). Ended
-    before four fifths of the time, or still running 3 seconds after it, contradicts. An answer that is complete before
-    the time-out was not slow enough to tell.
+    A clean 408 or 504 at the claimed time verifies, and so does a connection cut at that time (which is said). A 408 or
+    504 before four fifths of the time, or still running 3 seconds after it, contradicts. A connection that breaks off
+    before may do so for many reasons, and an answer that is complete before the time-out was not slow enough to tell.
     """
 
     key = "generation.slow"
@@ -112,7 +112,8 @@ class SlowRequest(Probe):
             "observed": plain(seconds),
             "unit": "s",
             "samples": 1,
-            "rule": f"ended from {EARLY} × the claim to {MARGIN_S:.0f} s after: verified; else contradicted",
+            "rule": f"ended from {EARLY} × the claim to {MARGIN_S:.0f} s after: verified; 408 or 504 before, or "
+            "running on: contradicted; broken off before: inconclusive",
         }
         if status is not None and status not in CLEAN:
             if 200 <= status < 300:
@@ -130,6 +131,9 @@ class SlowRequest(Probe):
         if seconds < EARLY * limit:
             if not status and seconds < 1:
                 return Judgement(INCONCLUSIVE, reason="The connection broke off at once.", **words)
+            if not status:
+                reason = f"The connection broke off after {plain(seconds)} s, once; that need not be a time-out."
+                return Judgement(INCONCLUSIVE, reason=reason, **words)
             return Judgement(
                 CONTRADICTED, reason=f"A slow request was {how} after {plain(seconds)} s already.", **words
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY
 from checklists.evidence.probes.prometheus.restarts import early_and_late, restarts
 from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
 
+SUSTAINED = 0.1  # of the time of at least a day: neither a rolling update nor a start lasts as long
 GAP = 2.0  # later latency times this is still no warm-up
 PINNED = 0.95
 
@@ -261,7 +263,10 @@ def _moved(name: str, labels: Mapping[str, str], patterns: Mapping[str, str] | N
 
 
 class ScalingStrategy(PrometheusProbe):
-    """The scaler of the workload: on which metric, between which bounds."""
+    """The scaler of the workload: on which metric, between which bounds.
+
+    Without a HorizontalPodAutoscaler nothing is said, for Knative, KServe and Ray Serve scale without one.
+    """
 
     key = "prometheus.scaling-strategy"
     title = "What scales it"
@@ -300,20 +305,22 @@ class ScalingStrategy(PrometheusProbe):
         metrics = [text_of(name) for name in list_of(observation.get("metrics"))]
         triggers = [text_of(name) for name in list_of(observation.get("triggers"))]
         low, high = value_of(observation, "min"), value_of(observation, "max")
-        seen = joined([*metrics, *triggers]) or "no scaler"
+        seen = joined([*metrics, *triggers]) or "no HorizontalPodAutoscaler"
         if not strategy:
             return nothing_claimed(seen)
         source = f"the scaler of {text_of(observation.get('workload'))}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen}
         words["rule"] = (
-            "a scaler on the claimed signal within the claimed bounds: verified; none, CPU only, or others: not"
+            "a scaler on the claimed signal within the claimed bounds: verified; CPU only, or other bounds: "
+            "contradicted; no HorizontalPodAutoscaler: inconclusive"
         )
         if not observation.get("scalers"):
-            if strategy == "fixed" and observation.get("elsewhere"):
-                return Judgement(VERIFIED, reason=f"Nothing scales it: {source}.", **words)
-            if observation.get("elsewhere"):
-                return Judgement(CONTRADICTED, reason=f"It has no scaler, others have: {source}.", **words)
             why = "kube-state-metrics shows no scaler of anything; perhaps it was not asked to export them."
+            if observation.get("elsewhere"):
+                why = (
+                    "It has no HorizontalPodAutoscaler, others have; whether Knative, Ray Serve or something else "
+                    f"scales it does not show: {source}."
+                )
             return inconclusive(why, claimed=self.claimed(claims), observed=seen)
         if strategy == "fixed" and low != high:
             return Judgement(CONTRADICTED, reason=f"It is scaled between {_n(low)} and {_n(high)}: {source}.", **words)
@@ -429,7 +436,11 @@ class LoadNotes(PrometheusProbe):
         if not points:
             return {"error": "no_replicas", "why": f"Prometheus shows no replica of this endpoint {MONTH}."}
         seen: Observation = {"window": MONTH, "from": source, "steps": len(points), "ceiling": ceiling}
-        seen |= {"min": min(points.values()), "max": max(points.values())}
+        values = sorted(points.values())
+        brief = math.ceil(SUSTAINED * len(values)) - 1  # so many steps may lie beyond
+        seen |= {"min": values[0], "max": values[-1]}
+        # What was reached, and what was gone below, for at least that share of the time.
+        seen |= {"sustained_min": values[brief], "sustained_max": values[-1 - brief]}
         if ceiling:
             seen["pinned"] = sum(value >= ceiling for value in points.values()) / len(points)
         return seen
@@ -451,21 +462,29 @@ class LoadNotes(PrometheusProbe):
         source = f"{by_kubernetes or 'replicas that were scraped'}, {days:.1f} days {MONTH}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen, "unit": "replicas"}
         words["rule"] = (
-            "replicas stay between rest and peak: verified; above, below, or pinned at the maximum: contradicted"
+            f"replicas stay between rest and peak: verified; above or below for {SUSTAINED:.0%} of at least a day, or "
+            "pinned at the maximum: contradicted; for less time: inconclusive"
         )
-        if high > peak:
-            return Judgement(CONTRADICTED, reason=f"{seen} replicas ran, more than noted; {source}.", **words)
+        often_low, often_high = (value_of(observation, f"sustained_{end}") for end in ("min", "max"))
+        for_long = f"for {SUSTAINED:.0%} of the time or more"
+        if often_high is not None and often_high > peak and days >= 1:
+            reason = f"{_n(often_high)} replicas or more ran {for_long}, more than noted; {source}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
         pinned, ceiling = value_of(observation, "pinned") or 0.0, value_of(observation, "ceiling")
         if pinned >= PINNED and ceiling is not None and rest < ceiling and days >= 1:
             reason = f"It stood at the scaler's maximum of {_n(ceiling)} for {pinned:.0%} of the time; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
-        if low < rest and by_kubernetes:
-            return Judgement(CONTRADICTED, reason=f"{seen} replicas existed, fewer than noted; {source}.", **words)
-        if low < rest:
+        if often_low is not None and often_low < rest and by_kubernetes and days >= 1:
+            reason = f"{_n(often_low)} replicas or fewer existed {for_long}, fewer than noted; {source}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        if low < rest and not by_kubernetes:
             why = f"{seen} replicas were scraped; one that was not scraped may have run all the same. {source}."
             return inconclusive(why, claimed=self.claimed(claims), observed=seen, unit="replicas")
         if days < 1:
             return inconclusive(
                 f"{source}: less than a day.", claimed=self.claimed(claims), observed=seen, unit="replicas"
             )
+        if high > peak or low < rest:
+            why = f"{seen} replicas ran, but not {for_long} beyond what is noted: a rollout may explain it; {source}."
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, unit="replicas")
         return Judgement(VERIFIED, reason=f"{seen} replicas ran; {source}.", **words)
