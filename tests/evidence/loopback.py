@@ -6,17 +6,19 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 from checklists.evidence.client import Client, Policy, Response
 from checklists.evidence.probes import PROBES, Target, Visit
 
 LOOPBACK = Policy(allowed=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
+T = TypeVar("T")
 Handler = Callable[["Request"], Any]
 
 
@@ -122,9 +124,15 @@ def loopback_client(**options: Any) -> Client:
     return Client(**{"policy": LOOPBACK, "timeout_s": 5.0, "max_bytes": 1024 * 1024, **options})
 
 
+def run(waiting: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine comes to, on an event loop of a thread of its own: Playwright keeps one in the tests' thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, waiting).result()
+
+
 def fetch(client: Client, method: str, url: str, **options: Any) -> Response:
     """One request, waited for."""
-    return asyncio.run(client.fetch(method, url, **options))
+    return run(client.fetch(method, url, **options))
 
 
 def observe(probe: str, target: Target, client: Client | None = None) -> tuple[dict[str, Any], Visit]:
@@ -135,4 +143,4 @@ def observe(probe: str, target: Target, client: Client | None = None) -> tuple[d
             visit = Visit(target, session)
             return visit.clean(await PROBES[probe].observe(visit)), visit
 
-    return asyncio.run(visiting())
+    return run(visiting())

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import socket
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from checklists.evidence.addresses import REFUSED_PORTS, Policy, never_reachable
 from checklists.evidence.client import Client, FetchError
 from checklists.evidence.network import CheckedBackend, system_connector
-from tests.evidence.loopback import LOOPBACK, fetch, loopback_client, serving
+from tests.evidence.loopback import LOOPBACK, fetch, loopback_client, run, serving
 
 EVERYTHING = Policy(allowed=(ip_network("0.0.0.0/0"), ip_network("::/0")))
 
@@ -311,7 +310,7 @@ def test_a_connection_that_ends_at_another_address_is_refused() -> None:
 
 def test_unix_sockets_are_refused() -> None:
     with pytest.raises(FetchError) as refusal:
-        asyncio.run(CheckedBackend(EVERYTHING).connect_unix_socket("/var/run/docker.sock"))
+        run(CheckedBackend(EVERYTHING).connect_unix_socket("/var/run/docker.sock"))
     assert refusal.value.kind == "refused_address"
 
 

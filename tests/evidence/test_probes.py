@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target, Visit
 from tests.evidence import loopback
-from tests.evidence.loopback import Request, Server, loopback_client, routes, serving
+from tests.evidence.loopback import Request, Server, loopback_client, routes, run, serving
 
 KEY = "open-sesame-42"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -150,7 +149,7 @@ def recognised(target: Target) -> str:
         async with loopback_client().session() as session:
             return (await Visit(target, session).stack()).key
 
-    return asyncio.run(visiting())
+    return run(visiting())
 
 
 def judge(probe: str, item: str | None, claims: dict[str, Any], observation: dict[str, Any]) -> Judgement:
@@ -192,7 +191,7 @@ async def logs_of(server: Server, *keys: str) -> list[list[dict[str, Any]]]:
 
 def test_a_finding_names_the_request_it_rests_on_even_when_another_probe_sent_it() -> None:
     with serving(routes(VLLM)) as server:
-        first, second = asyncio.run(logs_of(server, "model.identity", "model.limits"))
+        first, second = run(logs_of(server, "model.identity", "model.limits"))
         assert server.asked().count("GET /v1/models") == 1
     assert [(e["line"], e.get("earlier")) for e in first if e["line"] == "GET /v1/models"] == [("GET /v1/models", None)]
     assert [(e["line"], e.get("earlier")) for e in second] == [("GET /v1/models", True)]

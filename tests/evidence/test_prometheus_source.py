@@ -5,7 +5,6 @@ Shapes of the answers: the HTTP API's documentation of Prometheus 2.42 to 3.5.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -30,7 +29,7 @@ from checklists.evidence.sources.prometheus import (
     quoted,
     reading_of,
 )
-from tests.evidence.loopback import Request, loopback_client, serving
+from tests.evidence.loopback import Request, loopback_client, run, serving
 
 T = TypeVar("T")
 UP = {"__name__": "up", "job": "prometheus", "instance": "localhost:9090"}
@@ -135,7 +134,7 @@ def ask(prometheus: str, question: Callable[[Prometheus], Awaitable[T]], **targe
             visit = Visit(Target("main", **options), session)
             return await question(Prometheus(visit))
 
-    return asyncio.run(asking())
+    return run(asking())
 
 
 def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> Callable[[Request], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from checklists.evidence.client import Client, Policy
 from checklists.evidence.probes import PROBES, Judgement, Target, Visit
 from checklists.evidence.probes.release import ask, runbook_found
 from tests.evidence import configs
-from tests.evidence.loopback import Request, loopback_client, observe, routes, serving
+from tests.evidence.loopback import Request, loopback_client, observe, routes, run, serving
 
 OWNER, DEPENDENCIES, CONTRACT = "operations.owner", "operations.dependencies", "operations.resource-contract"
 PROBE_OF = {OWNER: "release.owner", DEPENDENCIES: "release.dependencies", CONTRACT: "release.modelspec"}
@@ -154,7 +153,7 @@ def looked_up(url: str) -> tuple[bool | None, str]:
         async with loopback_client(timeout_s=2.0).session() as session:
             return await ask(Visit(Target(name="", url=""), session), url)
 
-    return runbook_found(url, asyncio.run(looking()))
+    return runbook_found(url, run(looking()))
 
 
 def wiki(request: Request) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from checklists.evidence.probes import PROBES, Target, Visit
 from checklists.evidence.recognition import FIRST, Recognition, Seen, find_out, next_path, recognise
 from checklists.evidence.stacks import STACKS
-from tests.evidence.loopback import loopback_client, observe, routes, serving
+from tests.evidence.loopback import loopback_client, observe, routes, run, serving
 from tests.evidence.recorded import Recording, recordings
 
 # Health routes that generate, or call the models behind: never asked when finding out.
@@ -153,7 +151,7 @@ def test_nobody_there_is_asked_once() -> None:
             visit = Visit(Target("main", server.url), session)
             return await find_out(visit), len(visit.log)
 
-    found, requests = asyncio.run(visiting())
+    found, requests = run(visiting())
     assert (found.stack, found.sure, requests) == ("openai", 0.0, 1)
 
 
@@ -164,7 +162,7 @@ def test_what_the_owner_says_overrules_and_is_held_against_the_answers() -> None
         said_wrongly, visit = observe("stack.recognition", Target("main", server.url, stack="ollama"))
         right, _ = observe("stack.recognition", Target("main", server.url, stack="sglang"))
         found, _ = observe("stack.recognition", Target("main", server.url))
-        assert asyncio.run(visit.stack()).key == "ollama"
+        assert run(visit.stack()).key == "ollama"
     assert as_said["stack"] == "sglang"
     wrong = probe.judge(None, {}, said_wrongly)
     assert wrong.verdict == "contradicted"
