@@ -51,6 +51,8 @@ class Answers(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        if not transport.get_extra_info("sockname")[0].startswith("127."):
+            transport.abort()  # all of 127/8 can only be had with every other address; nobody else is answered
 
     def data_received(self, data: bytes) -> None:
         self.rest += data
