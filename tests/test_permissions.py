@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from checklists.assessments.services import request_waiver
 from checklists.evidence.services import request_run
+from checklists.evidence.transcripts import Exchange, packed
 from checklists.registry.models import Model
 from checklists.registry.services import set_architecture
 from checklists.signoff.models import Condition, SignOff
@@ -246,10 +246,8 @@ def world(cast, team, edition):
         measured_at=submission.submitted_at,
         expires_at=submission.due_at,
     )
-    run.exchanges.create(
-        endpoint_name=endpoint.name, number=0, line="GET /v1/models", status=200, content_type="application/json",
-        packed=zlib.compress(b'{"data": []}'), created_at=submission.submitted_at,
-    )  # fmt: skip
+    answer = Exchange("GET /v1/models", 200, "application/json", '{"data": []}', False)
+    run.transcripts.create(endpoint_name=endpoint.name, packed=packed([answer]), created_at=submission.submitted_at)
     assert SignOff.objects.count() == 1
     return {
         "checklist_slug": "genai-readiness",

@@ -277,6 +277,7 @@ class _Exchange:
     lane: str
 
 
+@functools.lru_cache(maxsize=4096)
 def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
     try:
         url = httpx2.URL(text) if base is None else base.join(text)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from checklists.evidence.models import Exchange, Finding
+from checklists.evidence.models import Finding, Transcript
+from checklists.evidence.transcripts import Exchange
 
+NO_ANSWERS: Mapping[int, Exchange] = MappingProxyType({})
 _ADDRESS = re.compile(r"https?://[^/\s\"'<>?#,;]*")
 
 
@@ -33,11 +36,12 @@ def answers_of(finding: Finding) -> dict[int, Exchange]:
     numbers = {entry["answer"] for entry in requests_of(finding) if isinstance(entry.get("answer"), int)}
     if not numbers or finding.run_id is None:
         return {}
-    rows = Exchange.objects.filter(run=finding.run_id, endpoint_name=finding.endpoint_name, number__in=numbers)
-    return {row.number: row for row in rows}
+    visit = Transcript.objects.filter(run=finding.run_id, endpoint_name=finding.endpoint_name).first()
+    kept = visit.exchanges if visit else []
+    return {number: exchange for number, exchange in enumerate(kept) if number in numbers}
 
 
-def as_json(finding: Finding, *, hosts: bool, answers: Iterable[Exchange] = ()) -> dict[str, Any]:
+def as_json(finding: Finding, *, hosts: bool, answers: Mapping[int, Exchange] = NO_ANSWERS) -> dict[str, Any]:
     """A finding with what was seen, the requests, the rule and the samples.
 
     ``hosts``: whether the reader may see where endpoints are. ``answers``: what was kept of the servers' answers, for
@@ -66,14 +70,14 @@ def as_json(finding: Finding, *, hosts: bool, answers: Iterable[Exchange] = ()) 
         "observation": finding.observation,
         "answers": [
             {
-                "answer": row.number,
-                "line": row.line,
-                "status": row.status,
-                "content_type": row.content_type,
-                "truncated": row.truncated,
-                "body": row.body,
+                "answer": number,
+                "line": exchange.line,
+                "status": exchange.status,
+                "content_type": exchange.content_type,
+                "truncated": exchange.truncated,
+                "body": exchange.body,
             }
-            for row in answers
+            for number, exchange in answers.items()
         ]
         if hosts
         else [],

@@ -1,4 +1,3 @@
-import zlib
 from typing import ClassVar
 
 from django.conf import settings
@@ -7,6 +6,7 @@ from django.db.models import Q
 
 from checklists.catalog.models import Item
 from checklists.evidence.querysets import FindingQuerySet, ProbeRunQuerySet
+from checklists.evidence.transcripts import Exchange, unpacked
 from checklists.registry.models import Endpoint, Release
 
 
@@ -71,27 +71,21 @@ class ProbeRun(models.Model):
         return self.state in (RunState.QUEUED, RunState.RUNNING)
 
 
-class Exchange(models.Model):
-    """A request of a run and the server's answer, trimmed and redacted: what findings were read from. Kept a while."""
+class Transcript(models.Model):
+    """The requests of one visit and the servers' answers, trimmed and redacted: what findings were read from. Kept a
+    while. The ``answer`` of a request in ``Finding.detail`` is its number here."""
 
-    run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="exchanges")
+    run = models.ForeignKey(ProbeRun, on_delete=models.CASCADE, related_name="transcripts")
     endpoint_name = models.CharField(max_length=80, blank=True)
-    number = models.PositiveSmallIntegerField()  # the ``answer`` of a request in Finding.detail
-    line = models.CharField(max_length=600)
-    status = models.PositiveSmallIntegerField()
-    content_type = models.CharField(max_length=100, blank=True)
-    packed = models.BinaryField()  # the text, by zlib
-    truncated = models.BooleanField(default=False)
+    packed = models.BinaryField()
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["run", "endpoint_name", "number"], name="evidence_one_exchange_a_number")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "endpoint_name"], name="evidence_one_transcript_a_visit")]
 
     @property
-    def body(self) -> str:
-        return zlib.decompress(bytes(self.packed)).decode()
+    def exchanges(self) -> list[Exchange]:
+        return unpacked(bytes(self.packed))
 
 
 class ProbeSchedule(models.Model):

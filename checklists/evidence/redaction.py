@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -57,8 +58,7 @@ def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
 
 def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
-        value = pattern.sub(MASK, value) if pattern else value
-        return _UNSTORABLE.sub("\ufffd", _TOKEN_LIKE.sub(MASK, value))
+        return _storable(pattern.sub(MASK, value) if pattern else value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -66,6 +66,16 @@ def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, list | tuple):
         return [_walk(item, pattern) for item in value]
     return value
+
+
+@functools.lru_cache(maxsize=2048)
+def _short_storable(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", _TOKEN_LIKE.sub(MASK, text))
+
+
+def _storable(text: str) -> str:
+    """Without tokens and what no database holds; the same keys and words come back in every observation."""
+    return _short_storable(text) if len(text) <= 200 else _short_storable.__wrapped__(text)
 
 
 def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:

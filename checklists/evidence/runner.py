@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 PROBE_BUDGET_S = 60.0  # of one probe at one endpoint
 VISIT_BUDGET_S = 300.0  # of all probes at one endpoint
 TICK_S = 1.0  # how often progress is written
-TOGETHER = 20  # visits of one run that are recorded in one transaction
+TOGETHER = 50  # visits of one run that are recorded in one transaction
 PLACE_S = 60  # after which the place of a lost worker is free again; renewed with every HEARTBEAT_S
 
 

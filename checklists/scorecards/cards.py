@@ -84,15 +84,18 @@ def build_card(
     now = now or timezone.now()
     if answers is None:
         answers = list(Answer.objects.filter(release=release))
-    if findings is None:
-        findings = list(Finding.objects.filter(release=release, current=True).only("item_id", "verdict", "expires_at"))
+    current = (
+        Finding.objects.filter(release=release, current=True).values_list("item_id", "verdict", "expires_at")
+        if findings is None
+        else [(finding.item_id, finding.verdict, finding.expires_at) for finding in findings]
+    )
     if waivers is None:
         waivers = list(Waiver.objects.filter(release=release, state__in=["approved", "expired"]))
     answer_of = {answer.item_id: answer for answer in answers}
     findings_of: dict[int, list[FindingFacts]] = defaultdict(list)
-    for finding in findings:
-        if finding.item_id is not None:
-            findings_of[finding.item_id].append(FindingFacts(finding.verdict, finding.expires_at))
+    for item_id, verdict, expires_at in current:
+        if item_id is not None:
+            findings_of[item_id].append(FindingFacts(verdict, expires_at))
     today = now.date()
     waived = {waiver.item_id for waiver in waivers if waiver.stands(today)}
     ended = {

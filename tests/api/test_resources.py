@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import pytest
 
+from checklists.evidence.transcripts import Exchange, packed
 from tests.api.conftest import R, answer_all
 
 pytestmark = pytest.mark.django_db
@@ -266,9 +266,10 @@ def test_a_finding_is_read_whole_with_the_answers_it_rests_on(
     finding.detail = {"requests": [{"line": line, "key": "none", "status": 200, "answer": 3}], "rule": "Same name."}
     finding.observation = {"where": "https://hub.example.org/api"}
     finding.save()
-    finding.run.exchanges.create(
-        endpoint_name="main", number=3, line=line, status=200, content_type="application/json",
-        packed=zlib.compress(b'{"id": "other"}'), created_at=finding.measured_at,
+    answer = Exchange(line, 200, "application/json", '{"id": "other"}', False)
+    finding.run.transcripts.create(
+        endpoint_name="main", packed=packed([Exchange("GET /", 200, "", "", False)] * 3 + [answer]),
+        created_at=finding.measured_at,
     )  # fmt: skip
     path = f"{R}findings/{finding.pk}/"
     whole = api(alice).get(path).json()

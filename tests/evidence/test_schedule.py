@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from checklists.evidence import runner, services, tasks
-from checklists.evidence.models import Exchange, Finding, FreshnessRule, ProbeRun, ProbeSchedule
+from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, ProbeSchedule, Transcript
 from checklists.evidence.probes import PROBES, Target
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
 from checklists.registry import services as registry
@@ -198,15 +198,14 @@ def test_raw_answers_are_kept_trimmed_and_without_secrets_and_dropped_in_time(re
         asked = run(release)
     finding = Finding.objects.get(run=asked, probe="model.identity", item_key="identity.name-version")
     number = next(each["answer"] for each in finding.detail["requests"] if each["line"] == "GET /v1/models")
-    kept = Exchange.objects.filter(run=asked)
-    body = kept.get(number=number).body
+    kept = Transcript.objects.get(run=asked, endpoint_name=finding.endpoint_name).exchanges
+    body = kept[number].body
     assert '"id": "chat"' in body
     for secret in (key, "ann@models.example", "sk-abcdefghijk"):
         assert secret not in body
-    long = kept.filter(line="GET /metrics").first()
-    assert long is not None
+    long = next(each for each in kept if each.line == "GET /metrics")
     assert (len(long.body), long.truncated) == (64 * 1024, True)
-    count = kept.count()
+    count = Transcript.objects.filter(run=asked).count()
     assert services.drop_old() == {"answers": 0, "findings": 0, "runs": 0}
     later = timezone.now() + timedelta(days=31)
     assert services.drop_old(now=later)["answers"] == count

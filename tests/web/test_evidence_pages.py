@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import html
 import json
-import zlib
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +9,10 @@ import pytest
 from django.utils import timezone
 
 from checklists.evidence.metrics import Histogram
-from checklists.evidence.models import Exchange, Finding, ProbeRun, ProbeSchedule
+from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, Transcript
 from checklists.evidence.probes import PROBES
 from checklists.evidence.remedies import Remedy
+from checklists.evidence.transcripts import Exchange, packed
 from checklists.registry.models import Release
 from checklists.web.evidence_page import Topic
 from checklists.web.remedies import WORDS
@@ -326,10 +326,11 @@ def test_who_may_not_probe_is_refused_and_a_release_is_probed_without_endpoints_
 
 def keep_answer(finding: Finding, number: int, body: str) -> None:
     assert finding.run is not None
-    Exchange.objects.create(
-        run=finding.run, endpoint_name=finding.endpoint_name, number=number, line="GET /metrics", status=200,
-        content_type="text/plain", packed=zlib.compress(body.encode()), truncated=True, created_at=timezone.now(),
-    )  # fmt: skip
+    before = [Exchange("GET /other", 200, "", "", False)] * number
+    kept = packed([*before, Exchange("GET /metrics", 200, "text/plain", body, True)])
+    Transcript.objects.create(
+        run=finding.run, endpoint_name=finding.endpoint_name, packed=kept, created_at=timezone.now()
+    )
 
 
 def test_a_kept_answer_is_shown_to_those_who_see_endpoints(cast: Cast, release: Release) -> None:

@@ -20,7 +20,7 @@ from checklists.api.serializers.evidence import (
     ProbeRunSerializer,
 )
 from checklists.evidence.coverage import coverage
-from checklists.evidence.export import answers_of, as_json
+from checklists.evidence.export import NO_ANSWERS, answers_of, as_json
 from checklists.evidence.models import Finding, ProbeRun
 from checklists.evidence.services import request_run
 from checklists.evidence.stacks import STACKS
@@ -72,7 +72,7 @@ class FindingList(View):
 
 def _whole(request: Request, release: Release, rows: list[Finding], *, answers: bool = False) -> list[dict[str, Any]]:
     hosts = can(request.user, "endpoint.view", release)
-    return [as_json(row, hosts=hosts, answers=answers_of(row).values() if hosts and answers else ()) for row in rows]
+    return [as_json(row, hosts=hosts, answers=answers_of(row) if hosts and answers else NO_ANSWERS) for row in rows]
 
 
 class FindingExport(View):

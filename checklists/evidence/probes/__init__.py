@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from checklists.evidence.probes.access import AccessControl
-from checklists.evidence.probes.base import Claims, Exchange, Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.base import Claims, Judgement, Observation, Probe, Target, Visit
 from checklists.evidence.probes.capacity import Capacity
 from checklists.evidence.probes.generation import (
     Burst,
@@ -28,7 +28,7 @@ from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
 
-__all__ = ["PROBES", "Claims", "Exchange", "Judgement", "Observation", "Probe", "Target", "Visit", "probed_items"]
+__all__ = ["PROBES", "Claims", "Judgement", "Observation", "Probe", "Target", "Visit", "probed_items"]
 
 PROBES: dict[str, Probe] = {
     probe.key: probe

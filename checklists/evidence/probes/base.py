@@ -15,6 +15,7 @@ from checklists.evidence.client import FetchError, OnChunk, Response, Session, s
 from checklists.evidence.recognition import Recognition, find_out
 from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
 from checklists.evidence.stacks import STACKS, Route, Stack
+from checklists.evidence.transcripts import Exchange
 
 Observation = dict[str, Any]
 Claims = Mapping[str, Any]
@@ -131,17 +132,6 @@ class Answer:
         if self.refused:
             return f"Our own credentials were refused ({self.status})."
         return f"The server answered {self.status}."
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request and its answer as they may be kept: trimmed, and without secrets once ``Visit.clean`` has seen it."""
-
-    line: str
-    status: int
-    content_type: str
-    body: str
-    truncated: bool
 
 
 class Visit:

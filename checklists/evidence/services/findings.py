@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.db import transaction
@@ -18,18 +17,17 @@ from django.utils import timezone
 from checklists import journal
 from checklists.assessments.models import Answer
 from checklists.catalog.editions import view
-from checklists.evidence import probes
-from checklists.evidence.models import Exchange, Finding, FreshnessRule, ProbeRun, Verdict
+from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, Transcript, Verdict
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
 from checklists.evidence.services.runs import hold, subject_of
 from checklists.evidence.services.schedule import plan_next
+from checklists.evidence.transcripts import Exchange, packed
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS, lock_release
 
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
-MAX_LINE = 600
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Visited:
 
     endpoint: Endpoint | None
     measurements: Sequence[Measurement]
-    exchanges: Sequence[probes.Exchange] = field(default_factory=tuple)
+    exchanges: Sequence[Exchange] = field(default_factory=tuple)
     reached: bool = True  # whether the endpoint itself answered anything
 
     @property
@@ -91,11 +89,11 @@ class Judge:
             if item_key is not None and item_key not in self.claims:
                 continue  # not asked of this family
             finding = Finding(
-                run=run,
-                release=self.release,
+                run_id=run.pk if run else None,
+                release_id=self.release.pk,
                 item_id=self.items[item_key] if item_key is not None else None,
                 item_key=item_key or "",
-                endpoint=endpoint,
+                endpoint_id=endpoint.pk if endpoint else None,
                 endpoint_name=endpoint.name if endpoint else "",
                 probe=probe.key,
                 probe_version=str(probe.version),
@@ -156,18 +154,13 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     ]
     if not findings:
         return []
-    earlier = list(
-        Finding.objects.current()
-        .filter(release=release)
-        .exclude(run=row)
-        .only("pk", "endpoint_id", "endpoint_name", "probe", "item_key", "measured_at", *WORDS)
-    )
+    earlier = _standing(row, [visit.endpoint_id for visit in new])
     unchanged = _unchanged(earlier, findings)
     Finding.objects.bulk_create([each for each in findings if _key(each) not in unchanged], ignore_conflicts=True)
     _carry_on(row, findings, unchanged)
     gone = set(_superseded(earlier, findings)) - set(unchanged.values())
     Finding.objects.filter(pk__in=gone).update(current=False)
-    Exchange.objects.bulk_create(_exchanges(row, new), ignore_conflicts=True)
+    Transcript.objects.bulk_create(_transcripts(row, new), ignore_conflicts=True)
     plan_next(release=release, reached={visit.endpoint_id: visit.reached for visit in new})
     journal.record(
         verb="evidence.findings.recorded",
@@ -184,7 +177,30 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     return findings
 
 
-def _unchanged(earlier: Iterable[Finding], new: Iterable[Finding]) -> dict[tuple[int | None, str, str], int]:
+class Stood(NamedTuple):
+    """A finding that stood before, as far as it is compared with a new one."""
+
+    pk: int
+    endpoint_id: int | None
+    probe: str
+    item_key: str
+    verdict: str
+    claimed: str
+    observed: str
+    unit: str
+    reason: str
+
+
+def _standing(run: ProbeRun, places: Sequence[int | None]) -> list[Stood]:
+    """What earlier runs left standing at these endpoints (``None``: at the release itself), oldest first."""
+    there = Q(endpoint__in=[place for place in places if place is not None])
+    if None in places:
+        there |= Q(endpoint=None)
+    rows = Finding.objects.current().filter(there, release=run.release_id).exclude(run=run)
+    return [Stood(*values) for values in rows.order_by("measured_at", "pk").values_list(*Stood._fields)]
+
+
+def _unchanged(earlier: Iterable[Stood], new: Iterable[Finding]) -> dict[tuple[int | None, str, str], int]:
     """Findings that say once more that there is nothing to ask (no address, no permission): the rows that said so
     before, by key. They are carried on to the present run instead of being written again."""
     silent = {
@@ -210,30 +226,24 @@ def _carry_on(run: ProbeRun, new: Iterable[Finding], unchanged: Mapping[tuple[in
         Finding.objects.filter(pk__in=pks).update(run=run, measured_at=now, expires_at=now + lasts, expired_at=None)
 
 
-def _exchanges(run: ProbeRun, visits: Iterable[Visited]) -> list[Exchange]:
+def _transcripts(run: ProbeRun, visits: Iterable[Visited]) -> list[Transcript]:
     return [
-        Exchange(
+        Transcript(
             run=run,
             endpoint_name=visit.name,
-            number=number,
-            line=exchange.line[:MAX_LINE],
-            status=exchange.status,
-            content_type=exchange.content_type,
-            packed=zlib.compress(exchange.body.encode("utf-8", "replace"), 3),
-            truncated=exchange.truncated,
+            packed=packed(visit.exchanges),
             created_at=visit.measurements[0].measured_at,
         )
         for visit in visits
-        if visit.measurements
-        for number, exchange in enumerate(visit.exchanges)
+        if visit.measurements and visit.exchanges
     ]
 
 
-def _key(finding: Finding) -> tuple[int | None, str, str]:
+def _key(finding: Finding | Stood) -> tuple[int | None, str, str]:
     return finding.endpoint_id, finding.probe, finding.item_key
 
 
-def _superseded(earlier: Iterable[Finding], new: Iterable[Finding]) -> list[int]:
+def _superseded(earlier: Iterable[Stood], new: Iterable[Finding]) -> list[int]:
     """Which earlier findings stop to stand. An inconclusive one replaces no conclusive one: a dead endpoint clears
     nothing. What a probe no longer speaks to goes."""
     fresh = {_key(finding): finding.verdict for finding in new}
@@ -257,10 +267,10 @@ def _counts(findings: Iterable[Finding]) -> dict[str, int]:
     return counts
 
 
-def _changes(earlier: Iterable[Finding], new: Iterable[Finding]) -> list[dict[str, str]]:
-    """Items whose verdict is another one than before."""
+def _changes(earlier: Iterable[Stood], new: Iterable[Finding]) -> list[dict[str, str]]:
+    """Items whose verdict is another one than before; ``earlier`` come oldest first."""
     stood: dict[tuple[int | None, str, str], str] = {}
-    for finding in sorted(earlier, key=lambda f: (f.verdict != Verdict.INCONCLUSIVE, f.measured_at)):
+    for finding in sorted(earlier, key=lambda finding: finding.verdict != Verdict.INCONCLUSIVE):
         stood[_key(finding)] = finding.verdict
     return [
         {"item": f.item_key, "probe": f.probe, "before": stood.get(_key(f), ""), "after": f.verdict}

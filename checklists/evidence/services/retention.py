@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from checklists.evidence.models import Exchange, Finding, ProbeRun
+from checklists.evidence.models import Finding, ProbeRun, Transcript
 
 BATCH = 1000  # rows of one transaction: no lock is held for long
 SECONDS = 60.0  # of one call; the next one goes on
@@ -25,7 +25,7 @@ def drop_old(*, now: datetime | None = None, seconds: float = SECONDS) -> dict[s
     findings = now - timedelta(days=settings.PREFLIGHT["KEEP_FINDINGS_DAYS"])
     standing = Finding.objects.filter(run=OuterRef("pk"))
     return {
-        "answers": _drop(Exchange.objects.filter(created_at__lt=answers), until),
+        "answers": _drop(Transcript.objects.filter(created_at__lt=answers), until),
         "findings": _drop(Finding.objects.filter(measured_at__lt=findings, current=False), until),
         "runs": _drop(
             ProbeRun.objects.filter(created_at__lt=findings, state__in=["done", "failed"]).exclude(Exists(standing)),
@@ -34,7 +34,7 @@ def drop_old(*, now: datetime | None = None, seconds: float = SECONDS) -> dict[s
     }
 
 
-def _drop(rows: QuerySet[Exchange] | QuerySet[Finding] | QuerySet[ProbeRun], until: float) -> int:
+def _drop(rows: QuerySet[Transcript] | QuerySet[Finding] | QuerySet[ProbeRun], until: float) -> int:
     dropped = 0
     while time.monotonic() < until:
         ids = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])

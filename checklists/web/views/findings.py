@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from checklists.catalog.editions import view
-from checklists.evidence.export import answers_of, as_json, requests_of, without_hosts
+from checklists.evidence.export import NO_ANSWERS, answers_of, as_json, requests_of, without_hosts
 from checklists.evidence.models import Finding
 from checklists.evidence.probes import PROBES
 from checklists.people.rules import can, require
@@ -102,7 +102,7 @@ def finding_json(request: Request, slug: str, version: str, pk: int) -> HttpResp
     release = release_or_404(request, slug, version)
     row = _finding(release, pk)
     hosts = can(request.user, "endpoint.view", release)
-    answers = answers_of(row).values() if hosts else ()
+    answers = answers_of(row) if hosts else NO_ANSWERS
     return _file(f"finding-{slug}-{version}-{pk}.json", as_json(row, hosts=hosts, answers=answers))
 
 
