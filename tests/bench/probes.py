@@ -6,7 +6,9 @@ Everything runs on loopback, on whatever database the tests run on. Each size pr
 an address of its own, with the cheap set of probes, by two workers that do real scheduled runs (claim, visit, judge,
 record): once for the first time and once again when all of it is due; rates and memory are those of the second time.
 The same number of requests is then sent to the same addresses by the HTTP library alone, and the exporter is asked to
-probe them. Absolute numbers mean little on a shared machine; the ratios are taken within one run of this program.
+probe them. Absolute numbers mean little on a shared machine; the ratios are taken within one run of this program. The
+processor time of each side (``cpu_ms``, by request; of the exporter with whoever asks it) tells what a rate would be if
+nothing else ran.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,14 @@ def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def cpu_s(pid: int | None = None) -> float:
+    """Processor seconds of this process, or of another one (Linux)."""
+    if pid is None:
+        return time.process_time()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def work(ids: list[int]) -> dict[str, Any]:
     """One worker: real runs, and what memory they took."""
     import django
@@ -125,10 +135,18 @@ def work(ids: list[int]) -> dict[str, Any]:
     django.setup()
     from checklists.evidence.runner import perform_runs
 
-    before = peak_mib()
+    before, cpu = peak_mib(), cpu_s()
     started = time.monotonic()
     done = perform_runs(run_ids=ids, only=lambda probe: probe.cheap and not probe.generates)
-    return {"done": done, "seconds": time.monotonic() - started, "before_mib": before, "peak_mib": peak_mib()}
+    seconds, cpu = time.monotonic() - started, cpu_s() - cpu
+    return {"done": done, "seconds": seconds, "cpu_s": cpu, "before_mib": before, "peak_mib": peak_mib()}
+
+
+def timed(asking: Coroutine[Any, Any, None]) -> dict[str, float]:
+    """Seconds on the wall and of the processor."""
+    started, cpu = time.monotonic(), cpu_s()
+    asyncio.run(asking)
+    return {"seconds": time.monotonic() - started, "cpu_s": cpu_s() - cpu}
 
 
 async def bare(first: int, count: int, each: int, port: int) -> None:
@@ -236,9 +254,8 @@ def split(ids: list[int]) -> list[list[int]]:
     return [ids[n::WORKERS] for n in range(WORKERS)]
 
 
-def side_by_side(commands: list[list[str]]) -> tuple[float, list[str]]:
-    """Run this module's commands as processes of their own: seconds until the last has ended, and what each printed."""
-    started = time.monotonic()
+def side_by_side(commands: list[list[str]]) -> list[dict[str, Any]]:
+    """Run this module's commands as processes of their own; what each printed."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.bench.probes", *command],
@@ -255,11 +272,20 @@ def side_by_side(commands: list[list[str]]) -> tuple[float, list[str]]:
             process.kill()
     if any(process.returncode for process in processes):
         raise SystemExit("one of the measured processes failed")
-    return time.monotonic() - started, said
+    return [json.loads(text.splitlines()[-1]) for text in said]
+
+
+def rates(name: str, count: int, rows: list[dict[str, Any]], more_cpu_s: float = 0.0) -> dict[str, float]:
+    """What processes side by side came to that sent so many requests together."""
+    return {
+        f"{name}requests_per_s": count / max(row["seconds"] for row in rows),
+        f"{name}cpu_ms": (sum(row["cpu_s"] for row in rows) + more_cpu_s) * 1000 / count,
+    }
 
 
 @contextlib.contextmanager
-def running(command: list[str], url: str) -> Iterator[None]:
+def running(command: list[str], url: str) -> Iterator[int]:
+    """A server until the block ends: its process id."""
     import httpx2
 
     environment = {**os.environ, **ENVIRONMENT}
@@ -272,7 +298,7 @@ def running(command: list[str], url: str) -> Iterator[None]:
             if process.poll() is not None:
                 raise SystemExit(f"{command[0]} did not start")
             time.sleep(0.05)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(10)
@@ -286,42 +312,44 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def measure(size: int, port: int, exporter: int | None) -> dict[str, Any]:
+def measure(size: int, port: int, exporter: tuple[int, int] | None) -> dict[str, Any]:
+    """One row of figures; ``exporter``: its port and process id."""
     import httpx2
 
     def asked() -> int:
         return int(httpx2.get(f"http://127.0.0.1:{port}/asked", trust_env=False).text)
 
-    def probed() -> tuple[float, int, list[dict[str, Any]]]:
+    def probed() -> tuple[int, list[dict[str, Any]]]:
         before = asked()
-        _, said = side_by_side([["work", json.dumps(part)] for part in split(queue_runs(releases))])
-        workers = [json.loads(text.splitlines()[-1]) for text in said]
-        return max(worker["seconds"] for worker in workers), asked() - before, workers
+        workers = side_by_side([["work", json.dumps(part)] for part in split(queue_runs(releases))])
+        return asked() - before, workers
 
     releases = register(size, port)
-    first_s, _, _ = probed()
-    seconds, requests, workers = probed()
+    first = max(worker["seconds"] for worker in probed()[1])
+    requests, workers = probed()
     each = max(1, round(requests / size))
     half = size // WORKERS
-    bare_s, _ = side_by_side([["bare", str(n * half), str(half), str(each), str(port)] for n in range(WORKERS)])
-    row = {
+    parts = [[str(n * half), str(half)] for n in range(WORKERS)]
+    row: dict[str, Any] = {
         "endpoints": size,
         "runs": sum(worker["done"] for worker in workers),
-        "first_endpoints_per_s": size / first_s,
-        "endpoints_per_s": size / seconds,
+        "first_endpoints_per_s": size / first,
+        "endpoints_per_s": size / max(worker["seconds"] for worker in workers),
         "requests": requests,
-        "requests_per_s": requests / seconds,
-        "bare_requests_per_s": half * WORKERS * each / bare_s,
+        **rates("", requests, workers),
         "worker_mib_before": max(worker["before_mib"] for worker in workers),
         "worker_mib_peak": max(worker["peak_mib"] for worker in workers),
     }
-    row["share_of_bare"] = row["requests_per_s"] / row["bare_requests_per_s"]
+    others = {"bare": (each, side_by_side([["bare", *part, str(each), str(port)] for part in parts]), 0.0)}
     if exporter is not None:
         share = min(each, 3)  # its rate does not depend on how often it is asked
-        tail = [str(share), str(port), str(exporter)]
-        exporter_s, _ = side_by_side([["exported", str(n * half), str(half), *tail] for n in range(WORKERS)])
-        row["exporter_requests_per_s"] = half * WORKERS * share / exporter_s
-        row["share_of_exporter"] = row["requests_per_s"] / row["exporter_requests_per_s"]
+        before = cpu_s(exporter[1])
+        rows = side_by_side([["exported", *part, str(share), str(port), str(exporter[0])] for part in parts])
+        others["exporter"] = share, rows, cpu_s(exporter[1]) - before
+    for name, (times, rows, more) in others.items():
+        row |= rates(f"{name}_", half * WORKERS * times, rows, more)
+        row[f"share_of_{name}"] = row["requests_per_s"] / row[f"{name}_requests_per_s"]
+        row[f"cpu_share_of_{name}"] = row[f"{name}_cpu_ms"] / row["cpu_ms"]
     return row
 
 
@@ -351,11 +379,11 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             (folder / "blackbox.yml").write_text("modules: {http_2xx: {prober: http, timeout: 5s}}\n")
             options = [f"--config.file={folder / 'blackbox.yml'}", f"--web.listen-address=127.0.0.1:{exporter_port}"]
-            stack.enter_context(running([program, *options], f"http://127.0.0.1:{exporter_port}/-/healthy"))
+            pid = stack.enter_context(running([program, *options], f"http://127.0.0.1:{exporter_port}/-/healthy"))
         else:
             print("prometheus-blackbox-exporter is not on PATH: it is left out.")
         for size in sizes:
-            row = measure(size, port, exporter_port if program else None)
+            row = measure(size, port, (exporter_port, pid) if program else None)
             print(json.dumps({key: round(value, 2) for key, value in row.items()}), flush=True)
 
 
@@ -366,8 +394,8 @@ if __name__ == "__main__":
         case ["work", ids]:
             print(json.dumps(work(json.loads(ids))))
         case ["bare", *numbers]:
-            asyncio.run(bare(*map(int, numbers)))
+            print(json.dumps(timed(bare(*map(int, numbers)))))
         case ["exported", *numbers]:
-            asyncio.run(exported(*map(int, numbers)))
+            print(json.dumps(timed(exported(*map(int, numbers)))))
         case _:
             main()
