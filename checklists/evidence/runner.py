@@ -29,6 +29,7 @@ from checklists.evidence import services
 from checklists.evidence.client import Client
 from checklists.evidence.facts import release_facts
 from checklists.evidence.models import Finding, ProbeRun, RunReason
+from checklists.evidence.pace import Deadline
 from checklists.evidence.probes import PROBES, Observation, Probe, Target, Visit
 from checklists.evidence.services.runs import HEARTBEAT_S
 from checklists.registry.models import Endpoint, Release
@@ -176,6 +177,7 @@ def make_client() -> Client:
         policy=services.current_policy(),
         timeout_s=limits["PROBE_TIMEOUT_SECONDS"],
         max_bytes=int(limits["PROBE_MAX_BYTES"]),
+        per_host=int(limits["PROBE_PER_HOST"]),
     )
 
 
@@ -297,9 +299,9 @@ async def visit(job: Job, client: Client) -> services.Visited:
     async with client.session() as session:
         here = Visit(job.target, session)
         for probe in job.probes:
-            here.begin(min(PROBE_BUDGET_S, until - time.monotonic()))
+            deadline = here.begin(min(PROBE_BUDGET_S, until - time.monotonic()))
             try:
-                observation = _refused(probe, job.target) or await _observed(probe, here, until)
+                observation = _refused(probe, job.target) or await _observed(probe, here, deadline, until)
             except Exception:  # a mistake of ours must not cost the other probes' findings
                 logger.exception("probe %s failed on endpoint %s of run %s", probe.key, job.target.name, job.run_id)
                 observation = {"error": "probe", "why": "The probe itself failed. This says nothing about the server."}
@@ -317,9 +319,12 @@ def _refused(probe: Probe, target: Target) -> Observation | None:
     return None
 
 
-async def _observed(probe: Probe, here: Visit, until: float) -> Observation:
+async def _observed(probe: Probe, here: Visit, deadline: Deadline, until: float) -> Observation:
     try:
-        async with asyncio.timeout(max(0.0, min(PROBE_BUDGET_S + 5, until - time.monotonic()))):
+        async with (
+            asyncio.timeout(max(0.0, until - time.monotonic())),
+            asyncio.timeout(PROBE_BUDGET_S + 5) as deadline.timer,
+        ):
             return await probe.observe(here)
     except TimeoutError:
         return {"error": "timeout", "why": "The time for this probe was used up before it was done."}
@@ -330,7 +335,8 @@ def visited(jobs: Iterable[Job], client: Client, *, at_once: int, per_host: int 
 
     ``None`` comes now and then while nothing is ready, so that the caller can say that it lives. Jobs are taken only as
     there is room for them. Of one host at most ``per_host`` (``PROBE_PER_HOST``) endpoints are visited at once, of one
-    address one, over all workers; 0 means that nobody counts.
+    address one, over all workers; 0 means that nobody counts. The client counts the requests, also to servers that
+    many endpoints share, within this worker.
     """
     limit = int(settings.PREFLIGHT["PROBE_PER_HOST"]) if per_host is None else per_host
     done: queue.SimpleQueue[Job] = queue.SimpleQueue()
