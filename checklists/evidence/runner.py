@@ -413,22 +413,33 @@ async def _cancel_all() -> None:
 
 
 def _take_place(job: Job, limit: int, under_way: list[Job]) -> bool:
+    """Every endpoint that the job visits gets its place, or none does, so that no two jobs wait for each other."""
     if not job.target.url or not limit:
         return True
-    address = f"evidence:address:{_short(job.target.base)}"
-    if any(address in other.places for other in under_way):
+    targets = [job.target, *_beside(job)]
+    addresses = {f"evidence:address:{_short(target.base)}" for target in targets}
+    if any(place in addresses for other in under_way for place in other.places):
         return False
-    # What a lost worker of the same run left behind is ours: the lease says that it is lost.
-    if not cache.add(address, job.run_id, PLACE_S) and cache.get(address) != job.run_id:
-        return False
-    host = _short(urlsplit(job.target.url).hostname or "")
-    for number in range(limit):
-        place = f"evidence:host:{host}:{number}"
-        if cache.add(place, job.run_id, PLACE_S):
-            job.places = [address, place]
-            return True
-    cache.delete(address)
-    return False
+    for address in addresses:
+        # What a lost worker of the same run left behind is ours: the lease says that it is lost.
+        if not cache.add(address, job.run_id, PLACE_S) and cache.get(address) != job.run_id:
+            _leave_place(job)
+            return False
+        job.places.append(address)
+    for host in {_short(urlsplit(target.url).hostname or "") for target in targets}:
+        places = (f"evidence:host:{host}:{number}" for number in range(limit))
+        place = next((place for place in places if cache.add(place, job.run_id, PLACE_S)), None)
+        if place is None:
+            _leave_place(job)
+            return False
+        job.places.append(place)
+    return True
+
+
+def _beside(job: Job) -> list[Target]:
+    """The other endpoints that its probes will visit."""
+    allowed = [probe for probe in job.probes if _refused(probe, job.target) is None]
+    return [other for probe in allowed if (other := probe.beside(job.target)) is not None]
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +18,7 @@ from checklists.evidence.client import Client, FetchError, Response
 from checklists.evidence.network import system_connector
 from checklists.evidence.probes import PROBES, Target, Visit
 from checklists.evidence.probes.generation import burst
+from tests.evidence.generating import Generator
 from tests.evidence.loopback import Request, Server, loopback_client, routes, run, serving
 from tests.evidence.test_generation_burst import Full
 
@@ -267,3 +269,45 @@ def test_what_is_remembered_is_forgotten_again(monkeypatch: pytest.MonkeyPatch) 
     assert "less than a minute ago" in run(ask())
     time.sleep(0.35)
     assert "less than a minute ago" not in run(ask())
+
+
+# Two endpoints in one visit
+
+
+def test_the_release_before_is_not_visited_while_another_worker_visits_it() -> None:
+    count = Counting(0.05)
+
+    def counted(handler: Callable[[Request], Any], key: str) -> Callable[[Request], Any]:
+        def handle(request: Request) -> None:
+            with count.inside(key):
+                pass
+            handler(request)
+
+        return handle
+
+    with serving(counted(Generator().handler(), "old")) as old, serving(Generator().handler()) as new:
+        before = Target(name="old", url=old.url, stack="vllm", may_generate=True)
+        facts = {"previous": {"version": "1.0", "endpoints": [before]}}
+        target = Target(name="new", url=new.url, stack="vllm", may_generate=True, facts=facts)
+        results: list[runner.Job] = []
+
+        def worker(number: int, target: Target) -> None:
+            probe = PROBES["generation.compatibility" if target is not before else "endpoint.health"]
+            jobs = [runner.Job(10 * number + n, None, target, [probe]) for n in range(4)]
+            results.extend(job for job in runner.visited(jobs, client(), at_once=3, per_host=3) if job is not None)
+
+        with ThreadPoolExecutor(2) as workers:
+            for waiting in [workers.submit(worker, n, each) for n, each in enumerate((target, before))]:
+                waiting.result(60)
+    assert count.most == {"old": 1}
+    compared = [job.result.measurements[0].observation for job in results if job.result and job.target is target]
+    assert [observation.get("version") for observation in compared] == ["1.0"] * 4
+
+
+def test_two_endpoints_of_one_host_fit_where_one_may_be_visited_at_once() -> None:
+    with serving(Generator().handler()) as server:
+        a, b = (Target(name=n, url=f"{server.url}/{n}", stack="vllm", may_generate=True) for n in "ab")
+        pair = [Target(**{**one.__dict__, "siblings": (other,)}) for one, other in ((a, b), (b, a))]
+        done = visited(pair, ["generation.compatibility"], client(), per_host=1)
+    assert len(done) == 2
+    assert not any(job.places for job in done)

@@ -367,6 +367,10 @@ class Probe(ABC):
         """Which items this observation has something to say about."""
         return (*self.items, None) if self.about_endpoint else self.items
 
+    def beside(self, target: Target) -> Target | None:
+        """Another endpoint that it would visit together with the target; nobody else is to visit it meanwhile."""
+        return None
+
     def settles(self, item_key: str, stack: Stack) -> str:
         """Empty if this probe can both verify and contradict the item on this stack, given what it reads; else one
         sentence that says why not."""
