@@ -325,6 +325,8 @@ PREFLIGHT: dict[str, Any] = {
     # Addresses probes may reach although they are private come from the database (Settings, Probe policy); these never.
     "PROBE_TIMEOUT_SECONDS": env.float("PREFLIGHT_PROBE_TIMEOUT", 10.0),
     "PROBE_MAX_BYTES": env.int("PREFLIGHT_PROBE_MAX_BYTES", 2 * 1024 * 1024),
+    # Endpoints of one host that are probed at once, over all workers; and requests at once to any one host, whoever
+    # asks and whatever for, from each worker process (a burst apart). 0: nobody counts.
     "PROBE_PER_HOST": env.int("PREFLIGHT_PROBE_PER_HOST", 4),
     "PROBE_AT_ONCE": env.int("PREFLIGHT_PROBE_AT_ONCE", 50),
     "KEEP_ANSWERS_DAYS": env.int("PREFLIGHT_KEEP_ANSWERS_DAYS", 30),

@@ -26,6 +26,7 @@ from checklists.evidence.network import (
     system_connector,
     system_resolver,
 )
+from checklists.evidence.pace import Deadline, Gates, Silence
 from checklists.evidence.redaction import redact_bytes, secrets_of
 
 __all__ = ["Client", "FetchError", "Policy", "Response", "Session", "TlsFacts"]
@@ -95,14 +96,23 @@ def _tls_context() -> ssl.SSLContext:
 
 @dataclass
 class Client:
-    """Fetches under one policy. ``resolver``, ``connector`` and ``tls`` exist for tests and for private authorities."""
+    """Fetches under one policy, of one host at most ``per_host`` at once (0: any number).
+
+    ``resolver``, ``connector`` and ``tls`` exist for tests and for private authorities.
+    """
 
     policy: Policy
     timeout_s: float = 10.0
     max_bytes: int = 2 * 1024 * 1024
+    per_host: int = 0
     resolver: Resolver = system_resolver
     connector: Connector = system_connector
     tls: ssl.SSLContext = field(default_factory=_tls_context)
+    gates: Gates = field(init=False, repr=False)
+    silence: Silence = field(init=False, repr=False, default_factory=Silence)
+
+    def __post_init__(self) -> None:
+        self.gates = Gates(self.per_host)
 
     def session(self) -> Session:
         """A context in which connections are kept for the next request to the same server."""
@@ -116,10 +126,14 @@ class Client:
 
 class Session:
     """Exchanges with one endpoint and what belongs to it. Connections are kept per origin and ``lane``: requests with
-    different credentials never share one. Every connection was checked when it was opened."""
+    different credentials never share one. Every connection was checked when it was opened.
+
+    ``deadline``: of whatever the requests are sent for; it stands still while one of them waits for its turn.
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.deadline: Deadline | None = None
         self._lanes: dict[str, tuple[httpcore2.AsyncConnectionPool, CheckedBackend]] = {}
 
     async def __aenter__(self) -> Session:
@@ -159,12 +173,18 @@ class Session:
         max_bytes: int | None = None,
         on_chunk: OnChunk | None = None,
         lane: str = "",
+        shared: bool = False,
+        in_turn: bool = True,
     ) -> Response:
         """Send one request, with ``payload`` as JSON or ``content`` as it is, and read the answer within the limits.
 
         Follows up to ``max_redirects`` redirects of a GET, each checked like the first; ``headers`` go to the origin of
         ``url`` only. With ``max_redirects=0`` the redirect itself is the answer. ``on_chunk(seconds, bytes)`` sees the
         body as it comes and may return True to stop reading. Every failure is a ``FetchError``.
+
+        ``shared``: other sessions ask this server too, so it is not waited for if it took no connection a moment ago.
+        A request waits for its turn at a host (``Client.per_host``), which is no part of ``timeout_s`` nor of the
+        times in the answer; ``in_turn=False`` is for those that are meant to be many at once.
         """
         cap = max_bytes or self.client.max_bytes
         seconds = timeout_s or self.client.timeout_s
@@ -179,20 +199,33 @@ class Session:
             on_chunk,
             secrets_of({name: value for name, value in custom.items() if name.lower() not in NOT_SECRET}),
             lane,
+            shared,
+            in_turn,
         )
         spending.set(budget)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as budget.timer:
                 return await self._follow(exchange, _parse(url), max_redirects)
         except TimeoutError:
-            raise budget.over() from None
+            failure = budget.over()
+        except FetchError as error:
+            failure = error
+        # Given less time than usual, it may have been about to answer.
+        if shared and budget.connecting_to and (failure.kind != "timeout" or seconds >= self.client.timeout_s):
+            self.client.silence.note(budget.connecting_to, failure)
+        raise failure from None
 
     async def _follow(self, exchange: _Exchange, first: httpx2.URL, max_redirects: int) -> Response:
         target = first
         hops: list[str] = []
         while True:
             sent = exchange.headers if _origin(target) == _origin(first) else {}
-            response = await self._once(exchange, target, sent, tuple(hops))
+            if exchange.in_turn:
+                deadlines = [spending.get(), *([self.deadline] if self.deadline else [])]
+                async with self.client.gates.turn(target.host, *deadlines):
+                    response = await self._once(exchange, target, sent, tuple(hops))
+            else:
+                response = await self._once(exchange, target, sent, tuple(hops))
             location = response.header("location")
             if response.status not in REDIRECTS or not location or max_redirects == 0:
                 return response
@@ -211,6 +244,8 @@ class Session:
     async def _once(
         self, exchange: _Exchange, url: httpx2.URL, headers: Mapping[str, str], hops: tuple[str, ...]
     ) -> Response:
+        if exchange.shared:
+            self.client.silence.check((url.raw_host.decode("ascii"), _port(url)))
         request = httpcore2.Request(
             exchange.method,
             httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
@@ -275,6 +310,8 @@ class _Exchange:
     on_chunk: OnChunk | None
     secrets: frozenset[str]
     lane: str
+    shared: bool
+    in_turn: bool
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from checklists.evidence.models import Finding, Transcript
+from checklists.evidence.places import Places
 from checklists.evidence.transcripts import Exchange
 
 NO_ANSWERS: Mapping[int, Exchange] = MappingProxyType({})
-_ADDRESS = re.compile(r"https?://[^/\s\"'<>?#,;]*")
-
-
-def without_hosts(value: Any) -> Any:
-    """JSON with the host of every address in it left out: ``https://llm.example.org/metrics`` → ``…/metrics``."""
-    if isinstance(value, str):
-        return _ADDRESS.sub("…", value)
-    if isinstance(value, list):
-        return [without_hosts(one) for one in value]
-    if isinstance(value, dict):
-        return {without_hosts(key): without_hosts(one) for key, one in value.items()}
-    return value
 
 
 def requests_of(finding: Finding) -> list[dict[str, Any]]:
@@ -41,11 +29,11 @@ def answers_of(finding: Finding) -> dict[int, Exchange]:
     return {number: exchange for number, exchange in enumerate(kept) if number in numbers}
 
 
-def as_json(finding: Finding, *, hosts: bool, answers: Mapping[int, Exchange] = NO_ANSWERS) -> dict[str, Any]:
+def as_json(finding: Finding, *, hidden: Places | None, answers: Mapping[int, Exchange] = NO_ANSWERS) -> dict[str, Any]:
     """A finding with what was seen, the requests, the rule and the samples.
 
-    ``hosts``: whether the reader may see where endpoints are. ``answers``: what was kept of the servers' answers, for
-    those readers only. No query, if ``observation`` and ``detail`` are loaded.
+    ``hidden``: the release's places, for readers who may not see where endpoints are; else ``None``. ``answers``: what
+    was kept of the servers' answers, for those who may. No query, if ``observation`` and ``detail`` are loaded.
     """
     detail = finding.detail if isinstance(finding.detail, dict) else {}
     whole: dict[str, Any] = {
@@ -79,9 +67,10 @@ def as_json(finding: Finding, *, hosts: bool, answers: Mapping[int, Exchange] = 
             }
             for number, exchange in answers.items()
         ]
-        if hosts
+        if hidden is None
         else [],
     }
-    if hosts:
+    if hidden is None:
         return whole
-    return {**whole, **{name: without_hosts(whole[name]) for name in ("reason", "observed", "requests", "observation")}}
+    told = ("observed", "reason", "rule", "histogram", "requests", "observation")
+    return {**whole, **hidden.hide({name: whole[name] for name in told})}

@@ -12,7 +12,6 @@ import select
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -24,6 +23,7 @@ import httpcore2
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from checklists.evidence.addresses import FetchError, Policy, check_host, check_port, unwrapped
+from checklists.evidence.pace import Deadline
 
 Resolver = Callable[[str, int], list[str]]
 Connector = Callable[[tuple[str, int]], Awaitable[socket.socket]]
@@ -87,21 +87,18 @@ async def _ask(host: str, port: int, resolver: Resolver) -> list[str]:
     return addresses
 
 
-class Budget:
-    """One wall-clock deadline and one allowance of bytes for a whole exchange, redirects included."""
+class Budget(Deadline):
+    """One deadline and one allowance of bytes for a whole exchange, redirects included.
+
+    ``connecting_to``: the host and port to which a connection is being opened, or could not be.
+    """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
+        super().__init__(seconds)
         self.seconds = seconds
         self.waiting_for = ""
-        self._end = time.monotonic() + seconds
+        self.connecting_to: tuple[str, int] | None = None
         self._bytes = max_bytes
-
-    def left(self) -> float:
-        """Seconds left; raises ``FetchError`` (timeout) when there are none."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise self.over()
-        return left
 
     def over(self) -> FetchError:
         return FetchError("timeout", self.waiting_for or f"No complete answer within {self.seconds:g} s.")
@@ -240,6 +237,8 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Any = None,
     ) -> httpcore2.AsyncNetworkStream:
         self.opened += 1
+        budget = spending.get()
+        budget.connecting_to = host, port
         addresses = await resolve(host, port, self._policy, self._resolver)
         for address in addresses:
             try:
@@ -250,6 +249,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
                 sock.close()
                 raise FetchError("refused_address", f"The connection to {address} ended at another address.")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            budget.connecting_to = None
             return CheckedStream(SocketStream(sock))
         raise FetchError("unreachable", "Nothing answers at its address and port.")
 

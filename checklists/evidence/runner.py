@@ -29,6 +29,7 @@ from checklists.evidence import services
 from checklists.evidence.client import Client
 from checklists.evidence.facts import release_facts
 from checklists.evidence.models import Finding, ProbeRun, RunReason
+from checklists.evidence.pace import Deadline
 from checklists.evidence.probes import PROBES, Observation, Probe, Target, Visit
 from checklists.evidence.services.runs import HEARTBEAT_S
 from checklists.registry.models import Endpoint, Release
@@ -176,6 +177,7 @@ def make_client() -> Client:
         policy=services.current_policy(),
         timeout_s=limits["PROBE_TIMEOUT_SECONDS"],
         max_bytes=int(limits["PROBE_MAX_BYTES"]),
+        per_host=int(limits["PROBE_PER_HOST"]),
     )
 
 
@@ -297,9 +299,9 @@ async def visit(job: Job, client: Client) -> services.Visited:
     async with client.session() as session:
         here = Visit(job.target, session)
         for probe in job.probes:
-            here.begin(min(PROBE_BUDGET_S, until - time.monotonic()))
+            deadline = here.begin(min(PROBE_BUDGET_S, until - time.monotonic()))
             try:
-                observation = _refused(probe, job.target) or await _observed(probe, here, until)
+                observation = _refused(probe, job.target) or await _observed(probe, here, deadline, until)
             except Exception:  # a mistake of ours must not cost the other probes' findings
                 logger.exception("probe %s failed on endpoint %s of run %s", probe.key, job.target.name, job.run_id)
                 observation = {"error": "probe", "why": "The probe itself failed. This says nothing about the server."}
@@ -317,9 +319,12 @@ def _refused(probe: Probe, target: Target) -> Observation | None:
     return None
 
 
-async def _observed(probe: Probe, here: Visit, until: float) -> Observation:
+async def _observed(probe: Probe, here: Visit, deadline: Deadline, until: float) -> Observation:
     try:
-        async with asyncio.timeout(max(0.0, min(PROBE_BUDGET_S + 5, until - time.monotonic()))):
+        async with (
+            asyncio.timeout(max(0.0, until - time.monotonic())),
+            asyncio.timeout(PROBE_BUDGET_S + 5) as deadline.timer,
+        ):
             return await probe.observe(here)
     except TimeoutError:
         return {"error": "timeout", "why": "The time for this probe was used up before it was done."}
@@ -330,7 +335,8 @@ def visited(jobs: Iterable[Job], client: Client, *, at_once: int, per_host: int 
 
     ``None`` comes now and then while nothing is ready, so that the caller can say that it lives. Jobs are taken only as
     there is room for them. Of one host at most ``per_host`` (``PROBE_PER_HOST``) endpoints are visited at once, of one
-    address one, over all workers; 0 means that nobody counts.
+    address one, over all workers; 0 means that nobody counts. The client counts the requests, also to servers that
+    many endpoints share, within this worker.
     """
     limit = int(settings.PREFLIGHT["PROBE_PER_HOST"]) if per_host is None else per_host
     done: queue.SimpleQueue[Job] = queue.SimpleQueue()
@@ -407,22 +413,33 @@ async def _cancel_all() -> None:
 
 
 def _take_place(job: Job, limit: int, under_way: list[Job]) -> bool:
+    """Every endpoint that the job visits gets its place, or none does, so that no two jobs wait for each other."""
     if not job.target.url or not limit:
         return True
-    address = f"evidence:address:{_short(job.target.base)}"
-    if any(address in other.places for other in under_way):
+    targets = [job.target, *_beside(job)]
+    addresses = {f"evidence:address:{_short(target.base)}" for target in targets}
+    if any(place in addresses for other in under_way for place in other.places):
         return False
-    # What a lost worker of the same run left behind is ours: the lease says that it is lost.
-    if not cache.add(address, job.run_id, PLACE_S) and cache.get(address) != job.run_id:
-        return False
-    host = _short(urlsplit(job.target.url).hostname or "")
-    for number in range(limit):
-        place = f"evidence:host:{host}:{number}"
-        if cache.add(place, job.run_id, PLACE_S):
-            job.places = [address, place]
-            return True
-    cache.delete(address)
-    return False
+    for address in addresses:
+        # What a lost worker of the same run left behind is ours: the lease says that it is lost.
+        if not cache.add(address, job.run_id, PLACE_S) and cache.get(address) != job.run_id:
+            _leave_place(job)
+            return False
+        job.places.append(address)
+    for host in {_short(urlsplit(target.url).hostname or "") for target in targets}:
+        places = (f"evidence:host:{host}:{number}" for number in range(limit))
+        place = next((place for place in places if cache.add(place, job.run_id, PLACE_S)), None)
+        if place is None:
+            _leave_place(job)
+            return False
+        job.places.append(place)
+    return True
+
+
+def _beside(job: Job) -> list[Target]:
+    """The other endpoints that its probes will visit."""
+    allowed = [probe for probe in job.probes if _refused(probe, job.target) is None]
+    return [other for probe in allowed if (other := probe.beside(job.target)) is not None]
 
 
 def _short(text: str) -> str:

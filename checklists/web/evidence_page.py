@@ -17,6 +17,7 @@ from django.urls import reverse
 from checklists.assessments.models import Answer, Status
 from checklists.catalog.editions import ItemView, view
 from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, Verdict
+from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, probed_items
 from checklists.evidence.remedies import Help, Remedy, helps
 from checklists.evidence.stacks import STACKS
@@ -346,8 +347,8 @@ def _recognised(endpoint: Endpoint, findings: Sequence[Finding]) -> Recognised |
     return Recognised(
         STACKS[key].label,
         _percent(sure),
-        [str(one) for one in seen.get("signs") or []],
-        against,
+        Places().hide([str(one) for one in seen.get("signs") or []]),
+        Places().hide(against),
         more,
         declared,
         found.verdict == Verdict.CONTRADICTED,

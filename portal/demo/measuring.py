@@ -12,13 +12,15 @@ from typing import Any
 from checklists.catalog.editions import view
 from checklists.evidence.client import Client, Policy
 from checklists.evidence.models import Finding, ProbeRun, RunReason, RunState, Verdict
+from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Probe, Target
 from checklists.evidence.runner import Job, visited
 from checklists.evidence.services import Measurement
-from checklists.evidence.services.findings import put
+from checklists.evidence.services.findings import publicly, put
 from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
 from checklists.people.models import User
 from checklists.registry.models import Endpoint, Release
+from checklists.registry.services import URL_FIELDS
 from portal.demo.answers import Subject, said
 from portal.demo.ledger import Ledger
 from portal.demo.models import MODELS, DemoModel, DemoRelease
@@ -183,11 +185,12 @@ def past_run(
         attempts=1,
     )
     findings = []
+    places = Places([getattr(endpoint, name) for name in URL_FIELDS], claims)
     for one in seen:
         probe = PROBES[one.probe]
         measurement = Measurement(probe, one.observation, one.requests, at + timedelta(seconds=4))
         place = None if probe.about == "release" else endpoint
-        findings += _findings(run, release, place, measurement, claims)
+        findings += _findings(run, release, place, measurement, claims, places)
     subject = f"{release.subject}/probe-runs/{run.pk}"
     counts = {verdict: sum(f.verdict == verdict for f in findings) for verdict in Verdict.values}
     for verb, seconds, data in (
@@ -212,6 +215,7 @@ def _findings(
     endpoint: Endpoint | None,
     measurement: Measurement,
     claims: dict[str, dict[str, Any]],
+    places: Places,
 ) -> list[Finding]:
     probe, edition, rows = measurement.probe, view(release.edition), []
     for key in probe.speaks_to(measurement.observation):
@@ -235,6 +239,6 @@ def _findings(
             measured_at=measurement.measured_at,
             expires_at=measurement.measured_at + probe.ttl,
         )
-        put(finding, judgement)
+        put(finding, publicly(judgement, measurement.observation, places))
         rows.append(finding)
     return rows

@@ -22,6 +22,7 @@ from checklists.api.serializers.evidence import (
 from checklists.evidence.coverage import coverage
 from checklists.evidence.export import NO_ANSWERS, answers_of, as_json
 from checklists.evidence.models import Finding, ProbeRun
+from checklists.evidence.places import Places
 from checklists.evidence.services import request_run
 from checklists.evidence.stacks import STACKS
 from checklists.people.rules import can
@@ -72,7 +73,8 @@ class FindingList(View):
 
 def _whole(request: Request, release: Release, rows: list[Finding], *, answers: bool = False) -> list[dict[str, Any]]:
     hosts = can(request.user, "endpoint.view", release)
-    return [as_json(row, hosts=hosts, answers=answers_of(row) if hosts and answers else NO_ANSWERS) for row in rows]
+    hidden = None if hosts else Places.of(release)
+    return [as_json(row, hidden=hidden, answers=answers_of(row) if hosts and answers else NO_ANSWERS) for row in rows]
 
 
 class FindingExport(View):

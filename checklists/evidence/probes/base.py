@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
+from checklists.evidence.pace import Deadline
 from checklists.evidence.recognition import Recognition, find_out
 from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
 from checklists.evidence.stacks import STACKS, Route, Stack
@@ -150,16 +150,16 @@ class Visit:
         self.reached = False  # whether the endpoint itself answered anything
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._recognition: Recognition | None = None
-        self._until: float | None = None
 
-    def begin(self, seconds: float) -> None:
-        """Give the next probe so much time for all its requests together."""
-        self._until = time.monotonic() + seconds
+    def begin(self, seconds: float) -> Deadline:
+        """Give the next probe so much time for all its requests together, without their waiting for a turn."""
+        self.session.deadline = Deadline(seconds)
+        return self.session.deadline
 
     def beside(self, target: Target) -> Visit:
         """A visit to another endpoint within this one: its requests share the log and the time of this one."""
         other = Visit(target, self.session)
-        other.log, other.exchanges, other._until = self.log, self.exchanges, self._until
+        other.log, other.exchanges = self.log, self.exchanges
         return other
 
     def take_log(self) -> list[dict[str, Any]]:
@@ -206,8 +206,11 @@ class Visit:
         content: bytes | None = None,
         content_type: str = "application/json",
         extra: Mapping[str, str] | None = None,
+        in_turn: bool = True,
     ) -> Answer:
-        """POST JSON, or ``content`` as it is; never repeated from memory, never redirected."""
+        """POST JSON, or ``content`` as it is; never repeated from memory, never redirected.
+
+        ``in_turn=False``: part of a burst, which does not wait for other requests to the host to be over."""
         return await self._send(
             "POST",
             path,
@@ -219,6 +222,7 @@ class Visit:
             on_chunk=on_chunk,
             content=content,
             content_type=content_type,
+            in_turn=in_turn,
         )
 
     async def knock(self, route: Route, key: str) -> Answer:
@@ -245,8 +249,8 @@ class Visit:
         entry: dict[str, Any] = {"line": f"{method} {shown}", "key": key}
         self.log.append(entry)
         allowed = timeout_s or self.session.client.timeout_s
-        if self._until is not None:
-            allowed = min(allowed, self._until - time.monotonic())
+        if self.session.deadline is not None:
+            allowed = min(allowed, self.session.deadline.left())
         try:
             if allowed <= 0:
                 raise FetchError("timeout", "The time for this probe was used up by earlier requests.")
@@ -257,6 +261,7 @@ class Visit:
                 max_redirects=redirects,
                 timeout_s=allowed,
                 lane=key,
+                shared=not same_origin(url, self.target.url),
                 **options,
             )
         except FetchError as error:
@@ -351,6 +356,10 @@ class Probe(ABC):
     def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:
         """Which items this observation has something to say about."""
         return (*self.items, None) if self.about_endpoint else self.items
+
+    def beside(self, target: Target) -> Target | None:
+        """Another endpoint that it would visit together with the target; nobody else is to visit it meanwhile."""
+        return None
 
     def settles(self, item_key: str, stack: Stack) -> str:
         """Empty if this probe can both verify and contradict the item on this stack, given what it reads; else one

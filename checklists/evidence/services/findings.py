@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,6 +16,7 @@ from checklists import journal
 from checklists.assessments.models import Answer
 from checklists.catalog.editions import view
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, Transcript, Verdict
+from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
 from checklists.evidence.services.runs import hold, subject_of
@@ -69,13 +68,13 @@ class Judge:
         tier = release.model.tier
         rules = FreshnessRule.objects.filter(tier__in=[0, tier]).order_by("tier").values_list("item_key", "hours")
         self._hours = dict(rules)  # the tier's own rule comes last and stands
-        # Not everybody who reads a reason may see where the release can be reached.
-        self._places = _places(Endpoint.objects.filter(release=release).values_list(*URL_FIELDS))
+        rows = Endpoint.objects.filter(release=release).values_list(*URL_FIELDS)
+        self._places = Places((url for row in rows for url in row), self.claims)
 
     def judge(self, probe: Probe, item_key: str | None, observation: Observation) -> Judgement:
         others: dict[str, Claims] = {key: self.claims.get(key, {}) for key in probe.also_reads}
         found = probe.judge(item_key, self.claims.get(item_key or "", {}), observation, others)
-        return replace(found, reason=self._places.sub("…", found.reason)) if self._places else found
+        return publicly(found, observation, self._places)
 
     def ttl(self, probe: Probe, item_key: str | None) -> timedelta:
         """How long a finding counts: an administrator's rule for the item, else the probe's own time."""
@@ -107,11 +106,10 @@ class Judge:
         return rows
 
 
-def _places(rows: Iterable[Sequence[str]]) -> re.Pattern[str] | None:
-    """Scheme, host and port of every address, to be left out of sentences."""
-    parts = [urlsplit(url) for row in rows for url in row if url]
-    places = sorted({f"{part.scheme}://{part.netloc}" for part in parts}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, places))) if places else None
+def publicly(found: Judgement, observation: Observation, places: Places) -> Judgement:
+    """The judgement as everybody may read it who sees the release; where it was read, only the observation tells."""
+    told = {name: getattr(found, name) for name in ("observed", "reason", "rule", "histogram")}
+    return replace(found, **places.hide(told, beside=observation))
 
 
 def put(finding: Finding, judgement: Judgement) -> None:

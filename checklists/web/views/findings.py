@@ -11,8 +11,9 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from checklists.catalog.editions import view
-from checklists.evidence.export import NO_ANSWERS, answers_of, as_json, requests_of, without_hosts
+from checklists.evidence.export import NO_ANSWERS, answers_of, as_json, requests_of
 from checklists.evidence.models import Finding
+from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES
 from checklists.people.rules import can, require
 from checklists.registry.models import Release
@@ -37,23 +38,22 @@ def finding(request: Request, slug: str, version: str, pk: int) -> HttpResponse:
     row = _finding(release, pk)
     items = {item.key: item for item in view(release.edition).items}
     detail = row.detail if isinstance(row.detail, dict) else {}
-    hosts = context["can"]["see_endpoints"]
+    read = {"requests": requests_of(row), "observation": row.observation}
+    if not context["can"]["see_endpoints"]:
+        read = Places.of(release).hide(read)
     keep = timedelta(days=settings.PREFLIGHT["KEEP_ANSWERS_DAYS"])
     kept = context["now"] - row.measured_at < keep  # retention drops them later, if at all
     context |= {
         "finding": row,
         "item": items.get(row.item_key),
         "probe": PROBES.get(row.probe),
-        "requests": [
-            {**(entry if hosts else without_hosts(entry)), "kept": kept and "answer" in entry}
-            for entry in requests_of(row)
-        ],
+        "requests": [{**entry, "kept": kept and "answer" in entry} for entry in read["requests"]],
         "keep_days": keep.days,
         "rule": detail.get("rule") or "",
         "samples": detail.get("samples"),
         "histogram_data": detail.get("histogram"),
         "fresh": context["now"] < row.expires_at,
-        "observation": pretty(row.observation if hosts else without_hosts(row.observation)),
+        "observation": pretty(read["observation"]),
         "earlier": _earlier(row),
     }
     return render(request, "evidence/finding.html", context)
@@ -90,9 +90,9 @@ def finding_answer(request: Request, slug: str, version: str, pk: int, number: i
 def findings_json(request: Request, slug: str, version: str) -> HttpResponse:
     """What stands now, whole, as a file: the same as the pages show to this reader."""
     release = release_or_404(request, slug, version)
-    hosts = can(request.user, "endpoint.view", release)
+    hidden = None if can(request.user, "endpoint.view", release) else Places.of(release)
     rows = Finding.objects.current().filter(release=release).order_by("item_key", "endpoint_name", "probe", "pk")
-    return _file(f"findings-{slug}-{version}.json", [as_json(row, hosts=hosts) for row in rows])
+    return _file(f"findings-{slug}-{version}.json", [as_json(row, hidden=hidden) for row in rows])
 
 
 @require_safe
@@ -101,9 +101,9 @@ def finding_json(request: Request, slug: str, version: str, pk: int) -> HttpResp
     """One finding as a file, with the answers it was read from where the reader may see them."""
     release = release_or_404(request, slug, version)
     row = _finding(release, pk)
-    hosts = can(request.user, "endpoint.view", release)
-    answers = answers_of(row) if hosts else NO_ANSWERS
-    return _file(f"finding-{slug}-{version}-{pk}.json", as_json(row, hosts=hosts, answers=answers))
+    hidden = None if can(request.user, "endpoint.view", release) else Places.of(release)
+    answers = answers_of(row) if hidden is None else NO_ANSWERS
+    return _file(f"finding-{slug}-{version}-{pk}.json", as_json(row, hidden=hidden, answers=answers))
 
 
 def _file(name: str, data: Any) -> HttpResponse:

@@ -124,7 +124,7 @@ async def _burst(visit: Visit, request: Tiny) -> tuple[list[Timed], float | None
             rest = begun + SECONDS - started
             if rest <= 0.05:
                 return
-            sent = await send(visit, request, timeout_s=rest)
+            sent = await send(visit, request, timeout_s=rest, in_turn=False)
             answers.append((started, time.monotonic(), sent))
 
     async def look() -> float | None:

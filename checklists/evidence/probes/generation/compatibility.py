@@ -61,7 +61,7 @@ class Compatibility(Probe):
     async def observe(self, visit: Visit) -> Observation:
         if refusal := forbidden(visit):
             return refusal
-        version, other = _other(visit)
+        version, other = _other(visit.target)
         if other is None:
             return {"error": "no_other", "why": "No endpoint of the release before is known, and no other one of this."}
         if not other.may_generate:
@@ -75,6 +75,10 @@ class Compatibility(Probe):
             return {**problem, "why": f"{other.name}: {problem['why']}"}
         observation: Observation = {"other": other.name, "version": version, "old": old, "new": new}
         return beside.clean(observation)
+
+    def beside(self, target: Target) -> Target | None:
+        _, other = _other(target)
+        return other if other and other.may_generate else None
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
@@ -122,15 +126,15 @@ class Compatibility(Probe):
         return super().settles(item_key, stack)
 
 
-def _other(visit: Visit) -> tuple[str, Target | None]:
+def _other(target: Target) -> tuple[str, Target | None]:
     """The version and an endpoint of the release before, or another endpoint of this release."""
-    previous = dict_of(visit.target.facts.get("previous"))
+    previous = dict_of(target.facts.get("previous"))
     endpoints = previous.get("endpoints")
     for found in endpoints if isinstance(endpoints, list | tuple) else ():
-        target = found if isinstance(found, Target) else _target(dict_of(found), visit.target)
-        if target.url:
-            return text_of(previous.get("version")), target
-    return "", next((target for target in visit.target.siblings if target.url), None)
+        other = found if isinstance(found, Target) else _target(dict_of(found), target)
+        if other.url:
+            return text_of(previous.get("version")), other
+    return "", next((sibling for sibling in target.siblings if sibling.url), None)
 
 
 def _target(facts: dict[str, Any], beside: Target) -> Target:

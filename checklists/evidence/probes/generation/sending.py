@@ -112,17 +112,19 @@ class Sent:
         return round(self.answer.response.elapsed_s * 1000, 1) if self.answer.response else 0.0
 
 
-async def send(visit: Visit, request: Tiny, *, timeout_s: float = TIMEOUT_S) -> Sent:
-    """Send it once, or twice where a server does not know an option that the request can do without."""
-    sent = await _send(visit, request, timeout_s)
+async def send(visit: Visit, request: Tiny, *, timeout_s: float = TIMEOUT_S, in_turn: bool = True) -> Sent:
+    """Send it once, or twice where a server does not know an option that the request can do without.
+
+    ``in_turn=False``: as a part of a burst."""
+    sent = await _send(visit, request, timeout_s, in_turn)
     payload = request.payload
     if sent.answer.status in (400, 422) and isinstance(payload, dict) and any(key in payload for key in OPTIONAL):
         older = {key: value for key, value in payload.items() if key not in OPTIONAL}
-        return await _send(visit, dataclasses.replace(request, payload=older), timeout_s)
+        return await _send(visit, dataclasses.replace(request, payload=older), timeout_s, in_turn)
     return sent
 
 
-async def _send(visit: Visit, request: Tiny, timeout_s: float) -> Sent:
+async def _send(visit: Visit, request: Tiny, timeout_s: float, in_turn: bool) -> Sent:
     stream = Stream() if request.streams else None
     answer = await visit.post(
         request.path,
@@ -131,6 +133,7 @@ async def _send(visit: Visit, request: Tiny, timeout_s: float) -> Sent:
         on_chunk=stream.feed if stream else None,
         content=request.content,
         content_type=request.content_type,
+        in_turn=in_turn,
     )
     if not answer.ok or answer.response is None:
         return Sent(request, answer, stream, answer.why)
