@@ -34,7 +34,7 @@ class Past:
 
     def __init__(self, now: float) -> None:
         self.now = now // 60 * 60
-        self.lines: dict[bool, list[str]] = {True: [], False: []}  # of more than a day, and of less
+        self.lines: list[str] = []
 
     def gauge(
         self, name: str, labels: Mapping[str, str], value: Values | float, *, age: float = HOUR, step: int = 240
@@ -42,16 +42,25 @@ class Past:
         """A series of the last ``age`` seconds; ``value`` is a number or a function of the time."""
         head = name + "{" + ",".join(f'{key}="{text}"' for key, text in labels.items()) + "}"
         for at in self._times(age, step):
-            self.lines[age > DAY].append(f"{head} {value(at) if callable(value) else value:.10g} {at}")
+            self.lines.append(f"{head} {value(at) if callable(value) else value:.10g} {at}")
 
     def counter(
-        self, name: str, labels: Mapping[str, str], rate: Values | float, *, age: float, step: int = 240
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        rate: Values | float,
+        *,
+        age: float,
+        step: int = 240,
+        restarted: float = 0.0,
     ) -> None:
-        """The same for a counter, from its rate per second; it begins at zero."""
+        """The same for a counter, from its rate per second; it begins at zero, and again where it ``restarted``."""
         total, before = 0.0, self.now - age
 
         def grown(at: float) -> float:
             nonlocal total, before
+            if before < restarted <= at:
+                total, before = 0.0, restarted
             total += (rate(at) if callable(rate) else rate) * (at - before)
             before = at
             return total
@@ -83,11 +92,11 @@ class Past:
         """Into the storage directory of a Prometheus that does not run."""
         tool = str(Path(program("prometheus")).with_name("promtool"))
         storage.mkdir()
-        for long, lines in self.lines.items():  # it reads the whole text again for every two hours it covers
-            text = storage.parent / f"past-{'long' if long else 'short'}.txt"
-            text.write_text("\n".join([*lines, "# EOF", ""]))
-            command = [tool, "tsdb", "create-blocks-from", "openmetrics", str(text), str(storage)]
-            subprocess.run(command, check=True, capture_output=True, timeout=300)
+        text = storage.parent / "past.txt"
+        text.write_text("\n".join([*self.lines, "# EOF", ""]))
+        # It reads the whole text again for every block, which spans two hours unless more is allowed.
+        blocks = ("create-blocks-from", "--max-block-duration=500h", "openmetrics")
+        subprocess.run([tool, "tsdb", *blocks, str(text), str(storage)], check=True, capture_output=True, timeout=300)
 
     def _times(self, age: float, step: int) -> Iterator[int]:
         at = self.now - age
