@@ -382,11 +382,23 @@ COUNTED: list[Case] = [
     ({}, NAMED, I, "Seen: vllm:generation_tokens_total"),
 ]
 KINDS = {"tgi_request_failure": {"validation": 3.0, "overloaded": 1.0, "stop": 9.0}}
+STATUSES = {"http_requests_total": {"2xx": 90.0, "422": 3.0}}
 TOLD: list[Case] = [
     ({"classes": ["bad_request", "overload"]}, {"kinds": KINDS, "known": True}, V, "counted overloaded, validation"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": True}, C, "none that tells errors apart"),
     ({"classes": ["bad_request", "input_shape"]}, {"kinds": KINDS, "known": True}, I, "is not told apart"),
-    ({"classes": ["overload", "tokenizer"]}, {"kinds": KINDS, "known": True}, I, "tokenizer did not happen yet"),
+    ({"classes": ["overload", "tokenizer"]}, {"kinds": KINDS, "known": True}, C, "can count tokenizer"),
+    (
+        {"classes": ["bad_request", "overload"]},  # TGI shows its counter only once something failed
+        {"kinds": {}, "counters": [], "able": ["tgi_request_failure"], "known": True},
+        I,
+        "did not happen yet",
+    ),
+    ({"classes": ["timeout"]}, {"kinds": STATUSES, "known": True}, I, "timeout did not happen yet"),
+    ({"classes": ["refusal"]}, {"kinds": STATUSES, "known": True}, C, "can count refusal"),
+    ({"classes": ["refusal"]}, {"kinds": STATUSES, "known": True, "unknown": ["our_errors"]}, I, "our_errors"),
+    ({"classes": ["out_of_memory"]}, {"kinds": STATUSES, "known": True, "pods": True}, I, "did not happen yet"),
+    ({"classes": ["tokenizer"]}, {"kinds": {}, "able": ["litellm_x_failures"], "known": True}, I, "did not happen"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": False}, I, "none of the names is known"),
     ({}, {"kinds": KINDS}, I, "Seen: overloaded, validation"),
 ]
@@ -620,6 +632,7 @@ def test_with_vllm_everything_can_be_settled() -> None:
         ("tgi", "prometheus.present", "observability.cache"),
         ("kserve", "prometheus.timeouts", "reliability.timeouts"),
         ("ollama", "prometheus.errors", "observability.errors"),
+        ("litellm", "prometheus.errors", "observability.errors"),
     ],
 )
 def test_what_a_stack_does_not_export_cannot_be_settled_there(stack: str, key: str, item: str) -> None:

@@ -99,7 +99,8 @@ CHAT = [
     ("throughput-visible", {"metric_name": "vllm:generation_tokens_total"}, V),
     ("throughput-visible", {"metric_name": "tokens_generated_total"}, C),
     ("errors", {"classes": ["bad_request"]}, V),
-    ("errors", {"classes": ["bad_request", "tokenizer"]}, I),
+    ("errors", {"classes": ["bad_request", "overload"]}, I),
+    ("errors", {"classes": ["bad_request", "tokenizer"]}, C),  # neither finish reasons nor statuses tell it
 ]
 SLOW = [
     ("throughput", {"value": 5000, "unit": "tokens_per_second"}, I),  # never full: idle is not slow

@@ -418,7 +418,8 @@ class GpuTypes(PrometheusProbe):
     items = ("identity.gpu-precision",)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
-        name, own, outcome = await scope.gpu_series(GPU_SERIES)
+        typed = [name for name in GPU_SERIES if not name.startswith("nv_gpu_")]  # Triton names no types
+        name, own, outcome = await scope.gpu_series(typed)
         if outcome.error:
             return outcome.problem
         if not name:

@@ -24,9 +24,15 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent
 from checklists.evidence.probes.prometheus.base import WEEK, WINDOW, PrometheusProbe, Scope, scope_of, where_of
-from checklists.evidence.probes.prometheus.failures import failure_counters, failures
+from checklists.evidence.probes.prometheus.failures import (
+    failure_counters,
+    failures,
+    is_open,
+    own_counters,
+    unknown_counters,
+)
 from checklists.evidence.probes.prometheus.load import short, value_of
-from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GPU_EXPORTERS, GPU_SERIES
+from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GPU_EXPORTERS, GPU_SERIES, may_count
 from checklists.evidence.sources.prometheus import is_metric
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
 
@@ -55,6 +61,8 @@ class KeptInPrometheus(MetricsPresent):
                 queries[name] = f"sum(changes({scope.own(plain, meaning.labels)}[{WINDOW}]))"
             elif meaning.key in CACHE_MEANINGS and plain:
                 queries[name] = f"sum({scope.own(plain, meaning.labels)})"
+            elif meaning.key in COUNTER_MEANINGS and plain:  # whether it was used at all
+                queries[name] = f"sum(increase({scope.own(plain, meaning.labels)}[{WINDOW}]))"
             else:
                 continue
             found[name] = meaning.key, meaning.key in phases
@@ -205,6 +213,13 @@ def _told_apart(classes: list[str], kinds: set[str]) -> set[str]:
     return found
 
 
+def _able(observation: Observation) -> set[str]:
+    """The classes that something which is kept, or shown once it happens, may count."""
+    counters = [text_of(name) for key in ("able", "counters", "kinds") for name in observation.get(key) or ()]
+    found = {name for name, kinds in ERROR_CLASSES.items() if any(may_count(one, kinds) for one in counters if one)}
+    return found | ({"out_of_memory"} if observation.get("pods") is True else set())  # Kubernetes tells it of pods
+
+
 class ErrorsVisible(PrometheusProbe):
     """Which kinds of failures the endpoint's counters tell apart."""
 
@@ -213,7 +228,13 @@ class ErrorsVisible(PrometheusProbe):
     items = ("observability.errors",)
 
     def settles(self, item_key: str, stack: Stack) -> str:
-        return super().settles(item_key, stack) or ("" if stack.metrics else f"{stack.label} exports no metrics.")
+        if why := super().settles(item_key, stack):
+            return why
+        if not stack.metrics:
+            return f"{stack.label} exports no metrics."
+        if any(map(is_open, own_counters(stack))):
+            return f"{stack.label} names failures only once they happen, so that one is not told apart never shows."
+        return ""
 
     async def read(self, scope: Scope, target: Target) -> Observation:
         seen, fault = await failures(scope)
@@ -227,7 +248,15 @@ class ErrorsVisible(PrometheusProbe):
                 return reading.problem
             if reading.total:
                 kinds["kube_pod_container_status_last_terminated_reason"] = {"oomkilled": reading.total}
-        return {"kinds": kinds, "counters": sorted(failure_counters(scope)), "known": scope.stack is not None}
+        counters = failure_counters(scope)
+        return {
+            "kinds": kinds,
+            "counters": sorted(counters),
+            "able": sorted({*counters, *own_counters(scope.stack)}),
+            "pods": bool(scope.pods),
+            "unknown": unknown_counters(scope)[:6],
+            "known": scope.stack is not None,
+        }
 
     def claimed(self, claims: Claims) -> str:
         return joined([text.replace("_", " ") for text in texts_of(claims.get("classes"))])
@@ -243,15 +272,22 @@ class ErrorsVisible(PrometheusProbe):
         if not classes:
             return nothing_claimed("" if seen == "none" else seen)
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen}
-        words["rule"] = "every claimed kind was counted by itself: verified; nothing counts errors: contradicted"
+        words["rule"] = (
+            "every claimed kind was counted by itself: verified; one that nothing which is kept can count: contradicted"
+        )
         if shown == set(classes):
             return Judgement(VERIFIED, reason=f"{counters} counted {seen}; {where_of(observation)}.", **words)
-        if not counters:
-            if observation.get("known") is True:
-                reason = f"{where_of(observation)} keeps this endpoint's metrics, but none that tells errors apart."
-                return Judgement(CONTRADICTED, reason=reason, **words)
+        if not counters and observation.get("known") is not True:
             why = f"{where_of(observation)}: none of the names is known, so errors cannot be told apart."
             return inconclusive(why, claimed=self.claimed(claims))
+        if never := joined([name.replace("_", " ") for name in classes if name not in shown | _able(observation)]):
+            unknown = joined([text_of(name) for name in list_of(observation.get("unknown"))], 3)
+            if unknown:
+                why = f"Whether {unknown} tells {never} apart is not known here; {where_of(observation)}."
+                return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+            told = f"can count {never} ({counters})" if counters else "that tells errors apart"
+            reason = f"{where_of(observation)} keeps this endpoint's metrics, but none {told}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
         missing = joined([name.replace("_", " ") for name in classes if name not in shown])
         why = f"{counters} counted {seen}; {missing} did not happen yet, or is not told apart. {where_of(observation)}."
         return inconclusive(why, claimed=self.claimed(claims), observed=seen)

@@ -71,9 +71,10 @@ class LatencyOverWindow(MetricsLatency):
                 reading = await scope.prometheus.instant(f"sum by (le) (increase({buckets}[{WINDOW}]))")
                 if reading.error:
                     return {**head, **reading.problem}
-                if (histogram := reading.histogram(name)) is not None and histogram.count > 0:
+                if (histogram := reading.histogram(name)) is not None:
                     histograms[key] = histogram.scaled(meaning.factor).as_json()
-                    break
+                    if histogram.count > 0:
+                        break
         return {**head, "histograms": histograms, "queries": scope.prometheus.queries[:20]}
 
 
