@@ -486,6 +486,28 @@ def test_a_load_test_must_have_reached_the_peak_that_is_claimed(
     assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
 
 
+@pytest.mark.parametrize(
+    ("peak", "day", "verdict", "words"),
+    [
+        (4, TESTED["date"], V, "At its peak 2 requests/s (without the days of the load test)"),
+        (1.5, TESTED["date"], C, "The load reached 2 requests/s (without the days of the load test)"),
+        (4, "2026-10-01", C, "The load reached 5 requests/s"),
+        (4, "", C, "The load reached 5 requests/s"),
+    ],
+)
+def test_a_load_test_beyond_the_peak_does_not_refute_the_peak(peak: float, day: str, verdict: str, words: str) -> None:
+    seen = {"load": load("requests"), "days": {"requests": {**USUAL, DAY.isoformat(): [5.0, 5.0]}}}
+    others = {"reliability.load-test": {"date": day}}
+    judgement = judged("prometheus.load-profile", {**PEAK, "peak": peak}, seen, others)
+    assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+def test_a_month_that_was_all_a_load_test_is_what_was_met() -> None:
+    seen = {"load": load("requests"), "days": {"requests": {DAY.isoformat(): [5.0, 5.0]}}}
+    others = {"reliability.load-test": TESTED}
+    assert judged("prometheus.load-profile", {**PEAK, "peak": 4}, seen, others).verdict == C
+
+
 @pytest.mark.parametrize(("claimed", "verdict"), [(0.02, V), (0.0001, C), (0.008, I)])
 def test_without_an_account_the_cost_follows_from_a_claimed_price_and_what_a_gpu_gave(
     claimed: float, verdict: str

@@ -108,8 +108,8 @@ def load(stacks: str, unit: str, each: float) -> Iterator[Row]:
         stacks,
         "prometheus.load-profile",
         "performance.load-profile",
-        Case({**claim, "peak": 80 * each, "steady": 10 * each}),
-        Case({**claim, "peak": 10 * each}),
+        Case({**claim, "peak": 10 * each, "steady": 5 * each}, others={"reliability.load-test": {"date": TEST_DAY}}),
+        Case({**claim, "peak": 10 * each}),  # unless that was the load test
         Case({**claim, "peak": 80 * each}, COLD),  # a few hours are no profile
     )
     profile = "performance.load-profile"

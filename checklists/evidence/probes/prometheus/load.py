@@ -8,10 +8,10 @@ bounds it from above.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from checklists.evidence.probes.base import Observation, dict_of, plain
+from checklists.evidence.probes.base import Claims, Observation, dict_of, plain, text_of
 from checklists.evidence.probes.prometheus.base import Scope
 from checklists.evidence.sources.prometheus import STEP_S
 
@@ -108,6 +108,28 @@ def summaries(history: Mapping[str, Points], by: Points | None = None) -> dict[s
         if low:
             found[unit] = {"low": summary(low, queue), "high": summary(high, queue)}
     return found
+
+
+def peaks_by_day(history: Mapping[str, Points]) -> dict[str, dict[str, list[float | None]]]:
+    """``{unit: {date: [peak of its low series, peak of its high one or None]}}``, by days in UTC."""
+    days: dict[str, dict[str, list[float | None]]] = {}
+    for unit in ("tokens", "requests", "images", "running"):
+        low, high = bounds_of(history, unit)
+        for at, value in low.items():
+            day = days.setdefault(unit, {}).setdefault(datetime.fromtimestamp(at, UTC).date().isoformat(), [0.0, None])
+            day[0] = max(day[0] or 0.0, value)
+            if high is not None and at in high:
+                day[1] = max(day[1] or 0.0, high[at])
+    return days
+
+
+def days_of_test(claims: Claims) -> set[str]:
+    """The day of a load test as claimed, in whatever time zone: those beside it count too. Empty without a date."""
+    try:
+        day = date.fromisoformat(text_of(claims.get("date"))[:10])
+        return {(day + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)}
+    except (ValueError, OverflowError):
+        return set()
 
 
 def bounds_in(observation: Observation, unit: str, key: str = "load") -> tuple[dict[str, Any], dict[str, Any]]:

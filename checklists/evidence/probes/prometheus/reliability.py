@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from checklists.evidence.metrics import Histogram, bucket_of_quantile
@@ -26,7 +25,15 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import MIN_SAMPLES, WEEK, WINDOW, PrometheusProbe, Scope, where_of
 from checklists.evidence.probes.prometheus.failures import counted, failure_counters, failures
-from checklists.evidence.probes.prometheus.load import MONTH, bounds_of, load_history, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import (
+    MONTH,
+    days_of_test,
+    load_history,
+    moment,
+    peaks_by_day,
+    short,
+    value_of,
+)
 from checklists.evidence.probes.prometheus.performance import SHOWN, UNITS
 from checklists.evidence.probes.prometheus.restarts import counts_by, early_and_late, restarts
 from checklists.evidence.sources.exporters import FAULTS, REJECTED, TIMED_OUT
@@ -254,17 +261,7 @@ class LoadTest(PrometheusProbe):
         history, fault = await load_history(scope)
         if fault:
             return fault
-        days: dict[str, dict[str, list[float | None]]] = {}
-        for unit in ("tokens", "requests", "images", "running"):
-            low, high = bounds_of(history, unit)
-            for at, value in low.items():
-                day = days.setdefault(unit, {}).setdefault(
-                    datetime.fromtimestamp(at, UTC).date().isoformat(), [0.0, None]
-                )
-                day[0] = max(day[0] or 0.0, value)
-                if high is not None and at in high:
-                    day[1] = max(day[1] or 0.0, high[at])
-        return {"window": MONTH, "days": days}
+        return {"window": MONTH, "days": peaks_by_day(history)}
 
     def claimed(self, claims: Claims) -> str:
         return f"tested on {text_of(claims.get('date'))}" if text_of(claims.get("date")) else ""
@@ -273,16 +270,13 @@ class LoadTest(PrometheusProbe):
         profile = others.get("performance.load-profile", {})
         peak, unit = number_of(profile.get("peak")), text_of(profile.get("unit"))
         series, read_in, claimed_in = UNITS.get(unit, ("", "", ""))
-        try:
-            day = date.fromisoformat(text_of(claims.get("date"))[:10])
-        except ValueError:
+        around = days_of_test(claims)
+        if not around:
             return nothing_claimed("")
         claimed = self.claimed(claims)
         if peak is None or not series:
             return inconclusive("No peak load is claimed that the test could have reached.", claimed=claimed)
         shown = SHOWN.get(claimed_in, "requests at once")
-        # The day as written, in whatever time zone: the days beside it count too.
-        around = {(day + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)}
         days = dict_of(dict_of(observation.get("days")).get(series))
         there = [pair for key, pair in days.items() if key in around and isinstance(pair, list) and len(pair) == 2]
         usual = [
@@ -296,7 +290,7 @@ class LoadTest(PrometheusProbe):
         low = convert(max(lows), read_in, claimed_in) or 0.0
         high = None if None in highs else convert(max(v for v in highs if v is not None), read_in, claimed_in)
         middle = convert(statistics.median(usual), read_in, claimed_in) if usual else None
-        source = f"{where_of(observation)}, on {day.isoformat()} or a day beside it"
+        source = f"{where_of(observation)}, on {text_of(claims.get('date'))[:10]} or a day beside it"
         goal = f"the claimed peak is {plain(peak)}"
         words: dict[str, Any] = {"claimed": claimed, "observed": short(low), "unit": shown}
         words["rule"] = (
