@@ -377,11 +377,13 @@ COUNTED: list[Case] = [
     ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 9.0}, C, "stood still"),
     ({"metric_name": "my_tokens"}, {**NAMED, "found": ""}, C, "has no my_tokens"),
     ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 0.0}, I, "neither did anything else"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "found": "", "elsewhere": True}, I, "not under these labels"),
     ({"metric_name": "other"}, {**NAMED, "changes": 40.0}, I, "The claim changed"),
     ({"metric_name": "a b"}, {**NAMED, "claimed": "a b"}, I, "no name of a metric"),
     ({}, NAMED, I, "Seen: vllm:generation_tokens_total"),
 ]
 KINDS = {"tgi_request_failure": {"validation": 3.0, "overloaded": 1.0, "stop": 9.0}}
+OWN = {"vllm:request_success_total": {"stop": 90.0, "abort": 3.0}}
 STATUSES = {"http_requests_total": {"2xx": 90.0, "422": 3.0}}
 TOLD: list[Case] = [
     ({"classes": ["bad_request", "overload"]}, {"kinds": KINDS, "known": True}, V, "counted overloaded, validation"),
@@ -397,7 +399,10 @@ TOLD: list[Case] = [
     ({"classes": ["timeout"]}, {"kinds": STATUSES, "known": True}, I, "timeout did not happen yet"),
     ({"classes": ["refusal"]}, {"kinds": STATUSES, "known": True}, C, "can count refusal"),
     ({"classes": ["refusal"]}, {"kinds": STATUSES, "known": True, "unknown": ["our_errors"]}, I, "our_errors"),
-    ({"classes": ["out_of_memory"]}, {"kinds": STATUSES, "known": True, "pods": True}, I, "did not happen yet"),
+    ({"classes": ["out_of_memory"]}, {"kinds": STATUSES, "known": True}, I, "did not happen yet"),
+    ({"classes": ["timeout"]}, {"kinds": OWN, "known": True}, C, "can count timeout"),
+    ({"classes": ["timeout"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, I, "istio_requests"),
+    ({"classes": ["refusal"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, C, "count refusal"),
     ({"classes": ["tokenizer"]}, {"kinds": {}, "able": ["litellm_x_failures"], "known": True}, I, "did not happen"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": False}, I, "none of the names is known"),
     ({}, {"kinds": KINDS}, I, "Seen: overloaded, validation"),

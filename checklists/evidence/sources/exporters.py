@@ -81,6 +81,11 @@ BY_STATUS = frozenset(
     | {"ray_serve_http_request_errors_total", "istio_requests_total", "nginx_ingress_controller_requests"}
     | {"traefik_service_requests_total", "http_requests_total", "http_server_requests_total"}
 )
+# Those of gateways, which may stand before an endpoint and count its failures under labels of their own.
+GATEWAYS = frozenset(
+    {"istio_requests_total", "nginx_ingress_controller_requests", "traefik_service_requests_total"}
+    | {"litellm_proxy_failed_requests_metric_total", "litellm_deployment_failure_responses_total"}
+)
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)\Z")
 # The kinds of errors a team can claim to tell apart, and the values that mean them (lower case, whole values).
 ERROR_CLASSES: Mapping[str, frozenset[str]] = {

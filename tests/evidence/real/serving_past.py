@@ -130,10 +130,7 @@ STACK_NAMES: dict[str, Names] = {
         first="litellm_llm_api_time_to_first_token_metric",
         whole="litellm_request_total_latency_metric",
         spend="litellm_spend_metric_total",
-        model="model",
-        failures=("litellm_proxy_failed_requests_metric_total", "exception_class"),
-        bad="BadRequestError",
-        fault="InternalServerError",
+        model="model",  # of its failures only the mesh tells: as a gateway it might count those of the others here
     ),
     "kserve": Names(
         waiting="nv_inference_pending_request_count",

@@ -100,7 +100,8 @@ CHAT = [
     ("throughput-visible", {"metric_name": "tokens_generated_total"}, C),
     ("errors", {"classes": ["bad_request"]}, V),
     ("errors", {"classes": ["bad_request", "overload"]}, I),
-    ("errors", {"classes": ["bad_request", "tokenizer"]}, C),  # neither finish reasons nor statuses tell it
+    ("errors", {"classes": ["bad_request", "refusal"]}, I),  # the proxy might, if it stands before
+    ("throughput-visible", {"metric_name": "litellm_output_tokens_metric_total"}, I),  # kept of the proxy
 ]
 SLOW = [
     ("throughput", {"value": 5000, "unit": "tokens_per_second"}, I),  # never full: idle is not slow

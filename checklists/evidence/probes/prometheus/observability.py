@@ -23,7 +23,15 @@ from checklists.evidence.probes.base import (
     texts_of,
 )
 from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent
-from checklists.evidence.probes.prometheus.base import WEEK, WINDOW, PrometheusProbe, Scope, scope_of, where_of
+from checklists.evidence.probes.prometheus.base import (
+    WEEK,
+    WINDOW,
+    WINDOW_S,
+    PrometheusProbe,
+    Scope,
+    scope_of,
+    where_of,
+)
 from checklists.evidence.probes.prometheus.failures import (
     failure_counters,
     failures,
@@ -32,8 +40,8 @@ from checklists.evidence.probes.prometheus.failures import (
     unknown_counters,
 )
 from checklists.evidence.probes.prometheus.load import short, value_of
-from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GPU_EXPORTERS, GPU_SERIES, may_count
-from checklists.evidence.sources.prometheus import is_metric
+from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GATEWAYS, GPU_EXPORTERS, GPU_SERIES, may_count
+from checklists.evidence.sources.prometheus import any_of, is_metric, matchers
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
 
 
@@ -150,11 +158,21 @@ class ThroughputVisible(PrometheusProbe):
     async def read(self, scope: Scope, target: Target) -> Observation:
         wanted = texts_of(target.claims.get("observability.throughput", {}).get("metric_name"))
         claimed = wanted[0] if wanted else ""
-        found = ""
+        found, elsewhere = "", False
         if is_metric(claimed):
-            found = scope.named(
-                claimed, claimed.removesuffix("_total"), f"{claimed}_total", f"{claimed}_count", f"{claimed}_bucket"
+            written = (
+                claimed,
+                claimed.removesuffix("_total"),
+                f"{claimed}_total",
+                f"{claimed}_count",
+                f"{claimed}_bucket",
             )
+            found = scope.named(*written)
+        if is_metric(claimed) and not found:
+            others, outcome = await scope.prometheus.names(matchers({}, {"__name__": any_of(written)}), WINDOW_S)
+            if outcome.error:
+                return outcome.problem
+            elsewhere = bool(others)
         queries = {"changes": f"sum(changes({scope.own(found)}[{WINDOW}]))"} if found else {}
         if traffic := scope.candidates(*COUNTER_MEANINGS):
             queries["traffic"] = " + ".join(
@@ -168,6 +186,7 @@ class ThroughputVisible(PrometheusProbe):
         return {
             "claimed": claimed,
             "found": found,
+            "elsewhere": elsewhere,
             "known": [name for name, _ in traffic][:6],
             **{key: reading.total for key, reading in readings.items()},
         }
@@ -186,6 +205,9 @@ class ThroughputVisible(PrometheusProbe):
             "claimed": name,
             "rule": "the metric is kept and moves: verified; absent, or still under traffic: not",
         }
+        if not found and observation.get("elsewhere") is True:
+            why = f"{name} is kept, but not under these labels; whether it counts this endpoint, a person must tell"
+            return inconclusive(f"{why}: {where_of(observation)}.", claimed=name, observed=known)
         if not found:
             reason = f"{where_of(observation)} has no {name} {WEEK}, but {known or 'nothing known'}."
             return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
@@ -213,11 +235,12 @@ def _told_apart(classes: list[str], kinds: set[str]) -> set[str]:
     return found
 
 
-def _able(observation: Observation) -> set[str]:
-    """The classes that something which is kept, or shown once it happens, may count."""
-    counters = [text_of(name) for key in ("able", "counters", "kinds") for name in observation.get(key) or ()]
+def _able(observation: Observation, *keys: str) -> set[str]:
+    """The classes that one of these counters may count. Kubernetes tells of memory that ran out, under any labels."""
+    kept = [observation.get(key) for key in keys]
+    counters = [text_of(name) for names in kept for name in (*list_of(names), *dict_of(names))]
     found = {name for name, kinds in ERROR_CLASSES.items() if any(may_count(one, kinds) for one in counters if one)}
-    return found | ({"out_of_memory"} if observation.get("pods") is True else set())  # Kubernetes tells it of pods
+    return found | {"out_of_memory"}
 
 
 class ErrorsVisible(PrometheusProbe):
@@ -249,12 +272,17 @@ class ErrorsVisible(PrometheusProbe):
             if reading.total:
                 kinds["kube_pod_container_status_last_terminated_reason"] = {"oomkilled": reading.total}
         counters = failure_counters(scope)
+        # By names alone: of a gateway there may be more series than can be looked at.
+        gateways = matchers({}, {"__name__": any_of(sorted(GATEWAYS))})
+        elsewhere, outcome = await scope.prometheus.names(gateways, WINDOW_S)
+        if outcome.error:
+            return outcome.problem
         return {
             "kinds": kinds,
             "counters": sorted(counters),
             "able": sorted({*counters, *own_counters(scope.stack)}),
-            "pods": bool(scope.pods),
             "unknown": unknown_counters(scope)[:6],
+            "before": sorted(elsewhere - scope.names),
             "known": scope.stack is not None,
         }
 
@@ -280,14 +308,17 @@ class ErrorsVisible(PrometheusProbe):
         if not counters and observation.get("known") is not True:
             why = f"{where_of(observation)}: none of the names is known, so errors cannot be told apart."
             return inconclusive(why, claimed=self.claimed(claims))
-        if never := joined([name.replace("_", " ") for name in classes if name not in shown | _able(observation)]):
-            unknown = joined([text_of(name) for name in list_of(observation.get("unknown"))], 3)
-            if unknown:
-                why = f"Whether {unknown} tells {never} apart is not known here; {where_of(observation)}."
-                return inconclusive(why, claimed=self.claimed(claims), observed=seen)
-            told = f"can count {never} ({counters})" if counters else "that tells errors apart"
+        never = set(classes) - shown - _able(observation, "able", "counters", "kinds")
+        unknown = [text_of(name) for key in ("unknown", "before") for name in list_of(observation.get(key))]
+        if sure := never - _able(observation, "unknown", "before"):
+            lost = joined([name.replace("_", " ") for name in classes if name in sure])
+            told = f"can count {lost} ({counters})" if counters else "that tells errors apart"
             reason = f"{where_of(observation)} keeps this endpoint's metrics, but none {told}."
             return Judgement(CONTRADICTED, reason=reason, **words)
+        if never:
+            lost = joined([name.replace("_", " ") for name in classes if name in never])
+            why = f"Whether {joined(unknown, 3)} tells {lost} apart for this endpoint is not known here"
+            return inconclusive(f"{why}; {where_of(observation)}.", claimed=self.claimed(claims), observed=seen)
         missing = joined([name.replace("_", " ") for name in classes if name not in shown])
         why = f"{counters} counted {seen}; {missing} did not happen yet, or is not told apart. {where_of(observation)}."
         return inconclusive(why, claimed=self.claimed(claims), observed=seen)
