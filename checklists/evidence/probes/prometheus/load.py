@@ -8,7 +8,6 @@ bounds it from above.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from checklists.evidence.probes.base import Observation, dict_of, plain
@@ -120,14 +119,6 @@ def value_of(summary: Mapping[str, Any], key: str) -> float | None:
     """A number of a summary; zero is one."""
     value = summary.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def moment(at: float | None) -> str:
-    """A time in words, in UTC."""
-    try:
-        return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError, OSError):
-        return "an unknown time"
 
 
 def short(value: float) -> str:

@@ -16,12 +16,13 @@ from checklists.evidence.probes.base import (
     Visit,
     dict_of,
     inconclusive,
+    moment,
     nothing_claimed,
     number_of,
     plain,
     text_of,
 )
-from checklists.evidence.probes.metrics_page import MetricsLatency
+from checklists.evidence.probes.latency import MetricsLatency
 from checklists.evidence.probes.prometheus.base import WINDOW, PrometheusProbe, Scope, scope_of, where_of
 from checklists.evidence.probes.prometheus.hardware import gpu_history
 from checklists.evidence.probes.prometheus.load import (
@@ -30,7 +31,6 @@ from checklists.evidence.probes.prometheus.load import (
     PER_DAY,
     bounds_in,
     load_history,
-    moment,
     short,
     summaries,
     value_of,

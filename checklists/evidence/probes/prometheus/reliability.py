@@ -19,6 +19,7 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    moment,
     nothing_claimed,
     number_of,
     plain,
@@ -26,7 +27,7 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import MIN_SAMPLES, WEEK, WINDOW, PrometheusProbe, Scope, where_of
 from checklists.evidence.probes.prometheus.failures import counted, failure_counters, failures
-from checklists.evidence.probes.prometheus.load import MONTH, bounds_of, load_history, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import MONTH, bounds_of, load_history, short, value_of
 from checklists.evidence.probes.prometheus.performance import SHOWN, UNITS
 from checklists.evidence.probes.prometheus.restarts import counts_by, early_and_late, restarts
 from checklists.evidence.sources.exporters import FAULTS, REJECTED, TIMED_OUT

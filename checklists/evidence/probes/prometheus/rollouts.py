@@ -18,6 +18,7 @@ from checklists.evidence.probes.base import (
     dict_of,
     inconclusive,
     list_of,
+    moment,
     nothing_claimed,
     text_of,
 )
@@ -30,7 +31,7 @@ from checklists.evidence.probes.prometheus.base import (
     whole_or_zero,
 )
 from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
-from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, short, value_of
 from checklists.evidence.sources.exporters import ARGO_INFO, ARGO_STRATEGIES, FLAGGER_WEIGHT, SPLITS, Split
 from checklists.evidence.sources.prometheus import STEP_S, Prometheus, Reading, any_of, matchers
 

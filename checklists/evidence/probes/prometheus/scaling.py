@@ -20,6 +20,7 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    moment,
     nothing_claimed,
     number_of,
     plain,
@@ -35,7 +36,7 @@ from checklists.evidence.probes.prometheus.base import (
     whole_or_zero,
 )
 from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
-from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, short, value_of
 from checklists.evidence.probes.prometheus.restarts import early_and_late, restarts
 from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
 
