@@ -36,12 +36,13 @@ from checklists.evidence.stacks import PHASES, Meaning, Stack
 from checklists.evidence.units import factor
 
 MIN_SAMPLES = 20
+DAY_S = 86_400  # less is a young past, of which a start may be the better part
 EARLY_S = 600  # after its start, in which a server may still be warming up
 # So many of the slowest requests since the start may have been its warm-up: a share, and at least a number.
 WARMUP_SHARE, WARMUP_SAMPLES = 0.05, 20
 RULE = "bucket ends ≤ goal: verified; begins ≥ goal: contradicted"
 COLD_RULE = (
-    f"{RULE}, counted since the server started, if that holds also without the slowest {WARMUP_SHARE:.0%} (at least "
+    f"{RULE}, counted since a start, if that holds also without the slowest {WARMUP_SHARE:.0%} (at least "
     f"{WARMUP_SAMPLES} samples), which may be its warm-up"
 )
 # The label that says which model a series is of: the first that a page has. LiteLLM's ``model`` is what stands behind.
@@ -114,9 +115,15 @@ class MetricsLatency(Probe):
         if count < MIN_SAMPLES:
             why = f"Only {count} samples of {histogram.name}; at least {MIN_SAMPLES} are needed."
             return inconclusive(why, claimed=claimed, unit="ms", rule=RULE, samples=count)
-        if window:
+        kept_s, at, began = (number_of(observation.get(key)) for key in ("kept_s", "at", "began"))
+        if window and (lately is not None or kept_s is None or kept_s > DAY_S):
             return against_bounds(histogram, goals, f"{window}, read from {where}")
-        return _since_start(histogram, goals, where, observation)
+        if window:
+            return _warmed_up(histogram, goals, f"{window}, read from {where}", "", "a longer past will tell")
+        age = at - began if at is not None and began is not None else None
+        young = "It has been running for less than ten minutes" if age is not None and age < EARLY_S else ""
+        tell = "a later look at the page can tell what came since" if age else "its page does not say when it started"
+        return _warmed_up(histogram, goals, f"since the server started, read from {where}", young, tell)
 
 
 def _histogram(page: Page, name: str, meaning: Meaning, target: Target) -> tuple[Histogram | None, list[str]]:
@@ -154,22 +161,15 @@ def recent(seen: Observation, before: Observation) -> dict[str, Any]:
     return found
 
 
-def _since_start(histogram: Histogram, goals: Mapping[str, float], where: str, observation: Observation) -> Judgement:
-    """A verdict that the warm-up of the server cannot have made."""
-    judged = against_bounds(histogram, goals, f"since the server started, read from {where}", rule=COLD_RULE)
+def _warmed_up(histogram: Histogram, goals: Mapping[str, float], source: str, young: str, tell: str) -> Judgement:
+    """A verdict that a warm-up cannot have made. ``young``: why all of it may be one; ``tell``: what would help."""
+    judged = against_bounds(histogram, goals, source, rule=COLD_RULE)
     if judged.verdict != CONTRADICTED:
         return judged
     slowest = max(WARMUP_SAMPLES, WARMUP_SHARE * histogram.count)
-    warm = against_bounds(histogram.without_slowest(slowest), goals, "")
-    began, at = number_of(observation.get("began")), number_of(observation.get("at"))
-    young = began is not None and at is not None and at - began < EARLY_S
-    if warm.verdict == CONTRADICTED and not young:
+    if not young and against_bounds(histogram.without_slowest(slowest), goals, "").verdict == CONTRADICTED:
         return judged
-    if young:
-        doubt = "It has been running for less than ten minutes"
-    else:
-        doubt = f"That may be its warm-up, for without the slowest {int(slowest)} it does not hold"
-    tell = "a later look at the page can tell what came since" if began else "its page does not say when it started"
+    doubt = young or f"That may be a warm-up, for without the slowest {int(slowest)} it does not hold"
     return replace(judged, verdict=INCONCLUSIVE, reason=f"{judged.reason} {doubt}; {tell}.")
 
 

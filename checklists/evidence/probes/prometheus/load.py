@@ -90,6 +90,8 @@ def summary(points: Points | None, queue: Points | None) -> dict[str, Any] | Non
     at = max(points, key=lambda step: points[step])
     seen: dict[str, Any] = {"steps": len(points), "mean": sum(points.values()) / len(points), "max": points[at]}
     seen["at"] = at
+    # The mean of all the time is this at least: where there is no value, it may not have run.
+    seen["mean_of_all"] = sum(points.values()) / ((max(points) - min(points)) / STEP_S + 1)
     if queue is not None:
         busy = [value for step, value in points.items() if queue.get(step, 0.0) > 0]
         seen |= {"busy_steps": len(busy), "busy_max": max(busy, default=None)}
