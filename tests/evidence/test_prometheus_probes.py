@@ -475,7 +475,6 @@ def test_the_histogram_a_verdict_rests_on_is_shown_with_its_goals() -> None:
 DAY = date(2026, 11, 10)
 TESTED = {"date": DAY.isoformat(), "report_url": "http://r"}
 USUAL = {(DAY + timedelta(days=offset)).isoformat(): [2.0, 2.0] for offset in range(2, 8)}
-USUAL[(DAY + timedelta(days=9)).isoformat()] = [20.0, 20.0]
 
 
 @pytest.mark.parametrize(
@@ -483,7 +482,6 @@ USUAL[(DAY + timedelta(days=9)).isoformat()] = [20.0, 20.0]
     [
         (20, [25.0, 25.0], V, "The load reached 25 requests/s, the claimed peak is 20"),
         (40, [25.0, 25.0], C, "so this was the test"),
-        (40, [20.0, 20.0], I, "may have run elsewhere"),  # another day of the month had as much
         (40, [3.0, 3.0], I, "may have run elsewhere"),
         (40, [25.0, None], I, "may have run elsewhere"),
         (40, None, I, "no samples of that day"),
@@ -497,6 +495,13 @@ def test_a_load_test_must_have_reached_the_peak_that_is_claimed(
     others = {"performance.load-profile": {"peak": peak, "unit": "requests_per_second"}}
     judgement = judged("prometheus.load-test", TESTED, {"days": {"requests": days}}, others)
     assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+def test_a_day_like_another_of_the_month_was_not_surely_the_test() -> None:
+    busy = {(DAY + timedelta(days=9)).isoformat(): [25.0, 25.0], DAY.isoformat(): [25.0, 25.0]}
+    others = {"performance.load-profile": {"peak": 40, "unit": "requests_per_second"}}
+    judgement = judged("prometheus.load-test", TESTED, {"days": {"requests": {**USUAL, **busy}}}, others)
+    assert (judgement.verdict, "may have run elsewhere" in judgement.reason) == (I, True), judgement.reason
 
 
 @pytest.mark.parametrize(("claimed", "verdict"), [(0.02, V), (0.0001, C), (0.008, I)])
