@@ -20,8 +20,9 @@ from checklists.evidence.probes.generation import (
 from checklists.evidence.probes.health import Health
 from checklists.evidence.probes.hub import ImageRegistry, ModelHub
 from checklists.evidence.probes.identity import Identity
+from checklists.evidence.probes.latency import MetricsLatency
 from checklists.evidence.probes.limits import Limits
-from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.metrics_page import MetricsPresent
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES, PROMISE_PROBES
 from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
 from checklists.evidence.probes.serving_arguments import ServingArguments

@@ -10,7 +10,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -20,6 +20,7 @@ from checklists.evidence.probes.base import Answer, Visit, dict_of, list_of, tex
 MAX_SERIES = 2_000
 MAX_NAMES = 20_000
 MAX_LISTED = 5_000
+MAX_BUCKETS = 2_000  # of a native histogram
 MAX_QUERY = 3_000  # characters: an address must not outgrow what proxies take
 SERVER_TIMEOUT = "8s"  # longest the server itself may work on one query
 STEP_S = 300
@@ -34,10 +35,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a result: its labels and (time in Unix seconds, value) points. A value may be NaN or infinite."""
+    """One series of a result: its labels and (time in Unix seconds, value) points. A value may be NaN or infinite.
+
+    ``native``: what an instant query found where Prometheus keeps a histogram as one series; its value is no number.
+    """
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
+    native: Histogram | None = None
 
     @property
     def value(self) -> float:
@@ -94,7 +99,10 @@ class Reading(Outcome):
         return {key: tuple(rows) for key, rows in found.items()}
 
     def histogram(self, name: str) -> Histogram | None:
-        """A ``sum by (le)`` of buckets as a histogram; ``None`` if it is empty, not finite, or inconsistent."""
+        """A ``sum by (le)`` of buckets, or of native histograms, as a histogram; ``None`` if it is empty, not finite,
+        or inconsistent."""
+        if len(self.series) == 1 and (native := self.series[0].native) is not None:
+            return replace(native, name=name)
         buckets: dict[float, float] = {}
         for series in self.series:
             try:
@@ -355,6 +363,9 @@ def _reading(outcome: _Data, *kinds: str) -> Reading:
     series = []
     for row in result:
         row = dict_of(row)
+        if kind == "vector" and (native := _native(row.get("histogram"))) is not None:
+            series.append(Series(_texts(row.get("metric")), (native[0],), native[1]))
+            continue
         raw = [row.get("value")] if kind == "vector" else list_of(row.get("values"))
         points = tuple(point for item in raw if (point := _point(item)))
         if not points or len(points) != len(raw):
@@ -380,6 +391,32 @@ def _point(item: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return (at, value) if math.isfinite(at) else None
+
+
+def _native(item: Any) -> tuple[tuple[float, float], Histogram] | None:
+    """``[time, {count, buckets: [[how it is closed, "from", "to", "count"], …]}]`` as a point without a number and a
+    histogram with a bound at each end of a bucket; ``None`` for anything else."""
+    point = _point([item[0], "NaN"]) if isinstance(item, list) and len(item) == 2 else None
+    rows = dict_of(item[1]).get("buckets", []) if point is not None else None
+    if point is None or not isinstance(rows, list) or len(rows) > MAX_BUCKETS:
+        return None
+    try:
+        buckets = sorted((float(low), float(high), float(count)) for _, low, high, count in rows)
+    except (TypeError, ValueError):
+        return None
+    bounds: dict[float, float] = {}
+    total = 0.0
+    for low, high, count in buckets:
+        if not (low < high and count >= 0) or low < max(bounds, default=-math.inf):
+            return None
+        if low > 0 or bounds:
+            bounds[low] = total  # nothing lies between this bucket and the one before it
+        total += count
+        bounds[high] = total
+    bounds[math.inf] = total
+    ends = sorted(bounds)
+    found = Histogram.from_json({"name": "", "bounds": ends[:-1], "counts": [bounds[end] for end in ends]})
+    return (point, found) if found is not None else None
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -116,9 +116,9 @@ def small_cluster() -> Past:
     busy = busy_hour(past.now)
     for pod, age, step in (("chat-7d9f8b6c5d-x2x4z", AGE, 150), ("chat-7d9f8b6c5d-k9p7q", YOUNG, 150)):
         _vllm(past, "chat", pod, age, step, lambda at: 5.0 if busy(at) else 1.0, lambda at: 3.0 if busy(at) else 0.0)
-    _vllm(past, "slow", "slow-5c6b7d8f9-abcde", YOUNG, 150, lambda at: 1.0, lambda at: 0.0, troubled=True)
+    _vllm(past, "slow", "slow-5c6b7d8f9-bcdfg", YOUNG, 150, lambda at: 1.0, lambda at: 0.0, troubled=True)
     for number, (pod, age) in enumerate(
-        (("chat-7d9f8b6c5d-x2x4z", AGE), ("chat-7d9f8b6c5d-k9p7q", YOUNG), ("slow-5c6b7d8f9-abcde", YOUNG))
+        (("chat-7d9f8b6c5d-x2x4z", AGE), ("chat-7d9f8b6c5d-k9p7q", YOUNG), ("slow-5c6b7d8f9-bcdfg", YOUNG))
     ):
         _hardware(past, pod, f"node-{number}", age)
     _kubernetes(past)

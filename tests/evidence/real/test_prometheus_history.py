@@ -118,7 +118,7 @@ PROXY = [
     ("cost", {"cost": 0.011, "per": "thousand_tokens", "currency": "USD"}, V),
     ("cost", {"cost": 0.002, "per": "thousand_tokens", "currency": "USD"}, C),
     ("cost", {"cost": 0.005, "per": "thousand_tokens", "currency": "USD"}, I),
-    ("backpressure", {"max_concurrency": 20, "on_overload": "reject"}, V),
+    ("backpressure", {"max_concurrency": 20, "on_overload": "reject"}, I),  # perhaps somebody's rate limit
     ("gpu", {"dashboard_url": "http://grafana/d/1"}, C),  # its exporter is down
     ("errors", {"classes": ["overload"]}, V),
     ("latency", {"phase": "end_to_end", "p95_ms": 3000}, I),

@@ -91,6 +91,8 @@ def summary(points: Points | None, queue: Points | None) -> dict[str, Any] | Non
     at = max(points, key=lambda step: points[step])
     seen: dict[str, Any] = {"steps": len(points), "mean": sum(points.values()) / len(points), "max": points[at]}
     seen["at"] = at
+    # The mean of all the time is this at least: where there is no value, it may not have run.
+    seen["mean_of_all"] = sum(points.values()) / ((max(points) - min(points)) / STEP_S + 1)
     if queue is not None:
         busy = [value for step, value in points.items() if queue.get(step, 0.0) > 0]
         seen |= {"busy_steps": len(busy), "busy_max": max(busy, default=None)}
@@ -142,14 +144,6 @@ def value_of(summary: Mapping[str, Any], key: str) -> float | None:
     """A number of a summary; zero is one."""
     value = summary.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def moment(at: float | None) -> str:
-    """A time in words, in UTC."""
-    try:
-        return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError, OSError):
-        return "an unknown time"
 
 
 def short(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Claims,
     Judgement,
@@ -22,15 +23,16 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
-from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent
+from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent, on_page
 from checklists.evidence.probes.prometheus.base import (
-    WEEK,
+    MIN_SAMPLES,
     WINDOW,
     WINDOW_S,
     PrometheusProbe,
     Scope,
     scope_of,
     where_of,
+    window_of,
 )
 from checklists.evidence.probes.prometheus.failures import (
     failure_counters,
@@ -43,6 +45,8 @@ from checklists.evidence.probes.prometheus.load import short, value_of
 from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GATEWAYS, GPU_EXPORTERS, GPU_SERIES, may_count
 from checklists.evidence.sources.prometheus import any_of, is_metric, matchers
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
+
+CACHE = "observability.cache"
 
 
 class KeptInPrometheus(MetricsPresent):
@@ -65,6 +69,8 @@ class KeptInPrometheus(MetricsPresent):
             count, plain = scope.named(f"{name}_count"), scope.named(name, f"{name}_total")
             if meaning.key in phases and count:
                 queries[name] = f"sum(increase({scope.own(count, meaning.labels)}[{WINDOW}]))"
+            elif meaning.key in phases and plain and not meaning.counter:  # one series, if it is a native histogram
+                queries[name] = f"sum(histogram_count(increase({scope.own(plain, meaning.labels)}[{WINDOW}])))"
             elif meaning.key in phases and plain:  # only a sum of durations: how often it moved
                 queries[name] = f"sum(changes({scope.own(plain, meaning.labels)}[{WINDOW}]))"
             elif meaning.key in CACHE_MEANINGS and plain:
@@ -83,8 +89,34 @@ class KeptInPrometheus(MetricsPresent):
             row = {"name": name, "value": total, "samples": total if is_phase else None}
             if key not in meanings or (not meanings[key]["value"] and total):
                 meanings[key] = row
-        names = sorted(scope.names)[:MAX_NAMES]
-        return {**head, "meanings": meanings, "names": names, "queries": scope.prometheus.queries[:20]}
+        names = sorted(scope.names)
+        seen: Observation = {"names": names[:MAX_NAMES], "complete": len(names) <= MAX_NAMES}
+        wanted = texts_of(visit.target.claims.get(CACHE, {}).get("metric_names"))[:20]
+        others, outcome = await scope.elsewhere(name for name in wanted if not on_page(name, {"names": names}))
+        if outcome.error:
+            return {**head, **outcome.problem}
+        seen |= {"asked": wanted, "elsewhere": others, "queries": scope.prometheus.queries[:20]}
+        return {**head, "meanings": meanings, **seen}
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        judged = super().judge(item_key, claims, observation, others)
+        if item_key != CACHE or judged.verdict != CONTRADICTED:
+            return judged
+        missing = [name for name in texts_of(claims.get("metric_names")) if not on_page(name, observation)]
+        told: dict[str, Any] = {"claimed": judged.claimed, "rule": judged.rule}
+        if set(missing) - {text_of(name) for name in list_of(observation.get("asked"))}:
+            return inconclusive("The claim changed since this was measured; probe again.", **told)
+        if kept := [name for name in missing if name in list_of(observation.get("elsewhere"))]:
+            return inconclusive(_of_whom(kept, observation), **told)
+        return judged
+
+
+def _of_whom(names: list[str], observation: Observation) -> str:
+    are = "is" if len(names) == 1 else "are"
+    whose = f"whether {'it is' if len(names) == 1 else 'they are'} of this endpoint, its labels do not tell"
+    return f"{joined(names)} {are} kept, but not among the endpoint's series; {whose}: {where_of(observation)}."
 
 
 class GpuVisible(PrometheusProbe):
@@ -158,36 +190,33 @@ class ThroughputVisible(PrometheusProbe):
     async def read(self, scope: Scope, target: Target) -> Observation:
         wanted = texts_of(target.claims.get("observability.throughput", {}).get("metric_name"))
         claimed = wanted[0] if wanted else ""
-        found, elsewhere = "", False
+        found = ""
         if is_metric(claimed):
-            written = (
-                claimed,
-                claimed.removesuffix("_total"),
-                f"{claimed}_total",
-                f"{claimed}_count",
-                f"{claimed}_bucket",
+            found = scope.named(
+                claimed, claimed.removesuffix("_total"), f"{claimed}_total", f"{claimed}_count", f"{claimed}_bucket"
             )
-            found = scope.named(*written)
-        if is_metric(claimed) and not found:
-            others, outcome = await scope.prometheus.names(matchers({}, {"__name__": any_of(written)}), WINDOW_S)
-            if outcome.error:
-                return outcome.problem
-            elsewhere = bool(others)
-        queries = {"changes": f"sum(changes({scope.own(found)}[{WINDOW}]))"} if found else {}
-        if traffic := scope.candidates(*COUNTER_MEANINGS):
-            queries["traffic"] = " + ".join(
-                f"(sum(increase({scope.own(name, meaning.labels)}[{WINDOW}])) or vector(0))"
-                for name, meaning in traffic[:4]
-            )
-            queries["traffic"] = f"({queries['traffic']})"
+        queries: dict[str, str] = {}
+        if found:
+            own = scope.own(found)
+            queries["changes"] = f"sum(changes({own}[{WINDOW}]))"
+            # A counter that begins with what it counts first need not move any more.
+            before = f"last_over_time({own}[1d] offset 6d)"
+            queries["begun"] = f"count((last_over_time({own}[{WINDOW}]) > 0) unless {before})"
+        known = scope.candidates(*COUNTER_MEANINGS)
+        traffic = [scope.own(name, meaning.labels) for name, meaning in known]
+        traffic = traffic or [scope.own(name) for name in failure_counters(scope)]
+        if traffic:
+            moved = (f"(sum(increase({selector}[{WINDOW}])) or vector(0))" for selector in traffic[:4])
+            queries["traffic"] = f"({' + '.join(moved)})"
         readings, outcome = await scope.prometheus.many(queries)
-        if outcome.error:
-            return outcome.problem
+        others, problem = ([], outcome) if found or outcome.error else await scope.elsewhere([claimed])
+        if outcome.error or problem.error:
+            return outcome.problem or problem.problem
         return {
             "claimed": claimed,
             "found": found,
-            "elsewhere": elsewhere,
-            "known": [name for name, _ in traffic][:6],
+            "elsewhere": bool(others),
+            "known": [name for name, _ in known][:6],
             **{key: reading.total for key, reading in readings.items()},
         }
 
@@ -203,25 +232,30 @@ class ThroughputVisible(PrometheusProbe):
             return inconclusive("What is claimed is no name of a metric.", claimed=name[:100])
         words: dict[str, Any] = {
             "claimed": name,
-            "rule": "the metric is kept and moves: verified; absent, or still under traffic: not",
+            "rule": f"it is kept and moves: verified; absent, or still under traffic ({MIN_SAMPLES}): contradicted",
         }
-        if not found and observation.get("elsewhere") is True:
-            why = f"{name} is kept, but not under these labels; whether it counts this endpoint, a person must tell"
-            return inconclusive(f"{why}: {where_of(observation)}.", claimed=name, observed=known)
-        if not found:
-            reason = f"{where_of(observation)} has no {name} {WEEK}, but {known or 'nothing known'}."
-            return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
         moved, traffic = value_of(observation, "changes") or 0.0, value_of(observation, "traffic") or 0.0
+        if not found and observation.get("elsewhere") is True:
+            return inconclusive(_of_whom([name], observation), claimed=name, rule=words["rule"])
+        if not found and traffic < 1:
+            why = f"{where_of(observation)} has no {name}; many exporters show a series only once used, and nothing"
+            return inconclusive(f"{why} tells that it was.", claimed=name, observed=known or "none", rule=words["rule"])
+        if not found:
+            reason = f"{where_of(observation)} has no {name} {window_of(observation)}, but {known or 'nothing known'}."
+            return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
+        window = window_of(observation)
         if moved > 0:
-            reason = f"{found} moved {int(moved)} times {WEEK}, {where_of(observation)}."
+            reason = f"{found} moved {int(moved)} times {window}, {where_of(observation)}."
             return Judgement(VERIFIED, observed=f"moved {int(moved)} times", reason=reason, **words)
-        if traffic >= 1:
-            reason = (
-                f"{found} stood still {WEEK} while other counters gained {short(traffic)}, {where_of(observation)}."
-            )
+        if traffic >= MIN_SAMPLES and not value_of(observation, "begun"):
+            others_gained = f"while other counters gained {short(traffic)}, {where_of(observation)}"
+            reason = f"{found} stood still {window} {others_gained}."
             return Judgement(CONTRADICTED, observed="stands still", reason=reason, **words)
-        why = f"{found} is kept; it did not move {WEEK}, and neither did anything else: {where_of(observation)}."
-        return inconclusive(why, claimed=name, observed=found)
+        if value_of(observation, "begun"):
+            why = f"{found} began {window} with what it counted first, and did not move since: {where_of(observation)}."
+            return inconclusive(why, claimed=name, observed=found, rule=words["rule"])
+        why = f"{found} is kept; it did not move {window}, and hardly anything else did: {where_of(observation)}."
+        return inconclusive(why, claimed=name, observed=found, rule=words["rule"])
 
 
 def _told_apart(classes: list[str], kinds: set[str]) -> set[str]:

@@ -18,18 +18,25 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    moment,
     nothing_claimed,
     number_of,
     plain,
     text_of,
 )
-from checklists.evidence.probes.prometheus.base import MIN_SAMPLES, WEEK, WINDOW, PrometheusProbe, Scope, where_of
+from checklists.evidence.probes.prometheus.base import (
+    MIN_SAMPLES,
+    PEAK,
+    PrometheusProbe,
+    Scope,
+    where_of,
+    window_of,
+)
 from checklists.evidence.probes.prometheus.failures import counted, failure_counters, failures
 from checklists.evidence.probes.prometheus.load import (
     MONTH,
     days_of_test,
     load_history,
-    moment,
     peaks_by_day,
     short,
     value_of,
@@ -41,6 +48,7 @@ from checklists.evidence.units import convert
 
 STANDS_OUT = 3.0  # times the usual daily peak: somebody tested there
 BAD_SHARE = 0.05
+FULL = 0.5  # of the limit: what was seen at once, between two looks, while it refused
 
 
 class Backpressure(PrometheusProbe):
@@ -55,7 +63,7 @@ class Backpressure(PrometheusProbe):
         queries = {
             key: expression
             for key, meaning in (("running", "requests_running"), ("waiting", "requests_waiting"))
-            if (expression := scope.either(f"max(max_over_time({{}}[{WINDOW}]))", scope.candidates(meaning)))
+            if (expression := scope.either(f"max({PEAK})", scope.candidates(meaning)))
         }
         readings, outcome = await scope.prometheus.many(queries)
         seen, fault = await failures(scope)
@@ -77,9 +85,9 @@ class Backpressure(PrometheusProbe):
         rejected = value_of(observation, "rejected") or 0.0
         if most is None:
             return nothing_claimed(short(running) if running else "", "at once at most")
-        source = f"of one replica {WEEK}, {where_of(observation)}"
+        source = f"of one replica {window_of(observation)}, {where_of(observation)}"
         if running is None and not rejected:
-            why = f"{where_of(observation)} tells neither requests at once nor refusals {WEEK}."
+            why = f"{where_of(observation)} tells neither requests at once nor refusals {window_of(observation)}."
             return inconclusive(why, claimed=self.claimed(claims))
         told = [f"{short(running)} at once at most"] if running is not None else []
         told += [f"{short(waiting)} waiting"] if waiting is not None else []
@@ -91,6 +99,10 @@ class Backpressure(PrometheusProbe):
         if running is not None and running > most:
             reason = f"{short(running)} requests ran at once, more than the limit; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
+        if how == "reject" and rejected and (running is None or running < FULL * most):
+            seen = "how many ran at once is not told" if running is None else f"only {short(running)} ran at once"
+            why = f"{int(rejected)} requests were refused, perhaps by another limit: {seen}; {source}."
+            return inconclusive(why, **{key: words[key] for key in ("claimed", "observed", "rule")})
         if how == "reject" and rejected:
             counters = joined([text_of(name) for name in list_of(observation.get("counters"))])
             reason = (
@@ -116,16 +128,11 @@ class Timeouts(PrometheusProbe):
     histograms = ("end_to_end_seconds",)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
-        seen: Observation = {"histogram": None}
-        for name, meaning in scope.histograms("end_to_end_seconds")[:3]:
-            buckets = scope.own(f"{name}_bucket", meaning.labels)
-            reading = await scope.prometheus.instant(f"sum by (le) (increase({buckets}[{WINDOW}]))")
-            if reading.error:
-                return reading.problem
-            if (histogram := reading.histogram(name)) is not None and histogram.count > 0:
-                seen["histogram"] = histogram.scaled(meaning.factor).as_json()
-                break
+        histogram, reading = await scope.histogram("end_to_end_seconds")
+        if reading.error:
+            return reading.problem
         cut, fault = await failures(scope)
+        seen = {"histogram": histogram.as_json() if histogram is not None else None}
         return fault or {**seen, "timed_out": counted(cut, TIMED_OUT), "counters": sorted(cut)[:10]}
 
     def claimed(self, claims: Claims) -> str:
@@ -140,8 +147,10 @@ class Timeouts(PrometheusProbe):
             return nothing_claimed("")
         if histogram is None or histogram.count < MIN_SAMPLES:
             count = int(histogram.count) if histogram else 0
-            why = f"Only {count} requests {WEEK}, {where_of(observation)}; at least {MIN_SAMPLES} are needed."
-            return inconclusive(why, claimed=self.claimed(claims))
+            why = f"Only {count} requests {window_of(observation)}, {where_of(observation)}"
+            return inconclusive(
+                f"{why}; at least {MIN_SAMPLES} are needed.", claimed=self.claimed(claims), samples=count
+            )
         longest, usual = bucket_of_quantile(histogram, 1.0), bucket_of_quantile(histogram, 0.95)
         if longest is None or usual is None:
             return inconclusive(f"{histogram.name} holds no samples.", claimed=self.claimed(claims))
@@ -149,7 +158,7 @@ class Timeouts(PrometheusProbe):
         over = histogram.count - _at_most(histogram, longest.lower)
         ends = "more" if longest.upper == float("inf") else f"{short(longest.upper)} s"
         observed = f"longest between {short(longest.lower)} s and {ends}"
-        source = f"{count} samples of {histogram.name} {WEEK}, {where_of(observation)}"
+        source = f"{count} samples of {histogram.name} {window_of(observation)}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": observed, "samples": count}
         words["histogram"] = histogram.picture({"server": server, **dict(outer)}, "s")
         words["rule"] = (
@@ -298,7 +307,8 @@ class LoadTest(PrometheusProbe):
         )
         if low >= peak:
             return Judgement(VERIFIED, reason=f"The load reached {short(low)} {shown}, {goal}; {source}.", **words)
-        stands_out = middle is not None and len(usual) >= 3 and low >= STANDS_OUT * middle and low > 0
+        most = convert(max(usual), read_in, claimed_in) if usual else None
+        stands_out = middle is not None and len(usual) >= 3 and low >= STANDS_OUT * middle and low > (most or 0)
         if stands_out and high is not None and high < peak:
             reason = (
                 f"The load reached {short(high)} {shown}, {goal}; {source}. Usual on other days "
