@@ -164,7 +164,7 @@ class GpuVisible(PrometheusProbe):
             if exporters
             else f"{where_of(observation)} shows no GPU series of where it runs, and scrapes no GPU exporter."
         )
-        return inconclusive(why, claimed="GPU use visible", observed="none")
+        return inconclusive(why, claimed="GPU use visible", observed="none", rule=words["rule"])
 
 
 def _is_gpu_exporter(job: str) -> bool:
@@ -306,7 +306,7 @@ class ErrorsVisible(PrometheusProbe):
                 reason = f"{where_of(observation)} keeps this endpoint's metrics, but none that tells errors apart."
                 return Judgement(CONTRADICTED, reason=reason, **words)
             why = f"{where_of(observation)}: none of the names is known, so errors cannot be told apart."
-            return inconclusive(why, claimed=self.claimed(claims))
+            return inconclusive(why, claimed=self.claimed(claims), rule=words["rule"])
         missing = joined([name.replace("_", " ") for name in classes if name not in shown])
         why = f"{counters} counted {seen}; {missing} did not happen yet, or is not told apart. {where_of(observation)}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
