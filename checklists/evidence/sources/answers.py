@@ -194,6 +194,8 @@ def data_of(answer: Answer) -> Data:
         return odd()
     # Since 3.0 notes on a query are "infos"; before, they stood among the warnings.
     warnings = [text_of(w) for w in list_of(body.get("warnings")) if not text_of(w).startswith("PromQL info")]
+    if doubts := [warning for warning in warnings if warning.startswith("PromQL warning")]:
+        return Data("doubtful", f"Prometheus warns of its own answer: {doubts[0]}"[:300])
     if warnings or body.get("isPartial") is True:
         told = f": {warnings[0]}" if warnings else "."
         return Data("partial", f"Prometheus had only a part of the data{told}"[:300])
