@@ -48,6 +48,11 @@ def factor(from_unit: str, to_unit: str) -> float | None:
     return one if zero == 0 and 0 < one < math.inf else None
 
 
+def milliseconds(seconds: float) -> float:
+    """What servers count in seconds, as people state it."""
+    return seconds * (factor("s", "ms") or 1.0)
+
+
 def convert(value: float, from_unit: str, to_unit: str) -> float | None:
     """A value in another unit; ``None`` where the two do not convert, or the value is not finite. Raises nothing."""
     by = 1.0 if from_unit == to_unit else factor(from_unit, to_unit)

@@ -470,6 +470,14 @@ def test_a_claim_is_judged_by_what_was_seen(
         assert judgement.rule
 
 
+def test_what_was_compared_and_not_settled_names_the_rule_it_did_not_meet() -> None:
+    for key, cases in CASES.items():
+        for claims, seen, verdict, _ in cases:
+            judgement = judged(key, claims, seen)
+            if verdict == I and judgement.claimed and judgement.observed:
+                assert judgement.rule, (key, judgement.reason)
+
+
 def test_every_probe_is_tried_with_every_verdict() -> None:
     assert {probe.key for probe in PROMETHEUS_PROBES} == {*CASES, "prometheus.load-test"}
     assert all({verdict for _, _, verdict, _ in cases} == {V, C, I} for cases in CASES.values())

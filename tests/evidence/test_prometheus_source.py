@@ -278,6 +278,7 @@ def vector(rows: Any, **more: Any) -> dict[str, Any]:
         (503, {"status": "error", "errorType": "timeout", "error": "query timed out"}, "timeout", "timed out"),
         (503, "upstream connect error", "status 503", "answered 503"),
         (200, vector([], warnings=["store 1 unavailable"]), "partial", "store 1 unavailable"),
+        (200, vector([], warnings=["PromQL warning: a mix of histograms and floats"]), "doubtful", "warns of its own"),
         (200, vector([], isPartial=True), "partial", "only a part of the data"),
     ],
 )

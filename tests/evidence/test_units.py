@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checklists.evidence.stacks import GPU_METRICS, STACKS, Meaning
-from checklists.evidence.units import convert, factor
+from checklists.evidence.units import convert, factor, milliseconds
 
 CONVERTED = [
     (1, "s", "ms", 1000),
@@ -73,6 +73,10 @@ def test_what_does_not_convert_is_none(of: str, to: str) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_does_not_convert_even_to_its_own_unit(value: float, of: str) -> None:
     assert convert(value, of, "s") is None
+
+
+def test_seconds_are_told_in_milliseconds() -> None:
+    assert milliseconds(0.25) == 250
 
 
 def test_a_value_too_large_for_the_other_unit_is_none() -> None:

@@ -217,9 +217,9 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
             **{**words, "observed": joined(claimed)},
         )
     if observation.get("complete") is False:
-        return inconclusive(_too_long(observation, missing), claimed=joined(claimed))
+        return inconclusive(_too_long(observation, missing), claimed=joined(claimed), rule=words["rule"])
     if not _used(observation):
-        return inconclusive(_unused(observation, missing), claimed=joined(claimed))
+        return inconclusive(_unused(observation, missing), claimed=joined(claimed), rule=words["rule"])
     return Judgement(
         CONTRADICTED,
         reason=f"{place_of(observation)} answers, but has no {what} series named {joined(missing)}.",

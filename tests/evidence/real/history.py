@@ -22,6 +22,7 @@ Values = Callable[[float], float]
 DAY, HOUR = 86_400, 3_600
 AGE, YOUNG = 7.5 * DAY, 5 * HOUR
 AHEAD = HOUR / 2  # so that the tests, however slow, always ask about a time that has values
+DIGESTS = {"chat": f"sha256:{'c' * 64}", "slow": f"sha256:{'5' * 64}"}  # of the images they run
 FIRST_TOKEN, WHOLE = "vllm:time_to_first_token_seconds", "vllm:e2e_request_latency_seconds"
 # Shares of requests at or under each bound.
 FAST = {"0.1": 0.0, "0.25": 0.6, "0.5": 0.96, "1.0": 1.0, "2.5": 1.0, "+Inf": 1.0}
@@ -176,6 +177,10 @@ def _hardware(past: Past, pod: str, node: str, age: float) -> None:
     kube = {"job": "kube-state-metrics", "instance": "10.0.0.8:8080"}
     of_pod = {**kube, "namespace": "llm", "pod": pod, "uid": pod[-5:]}
     past.gauge("kube_pod_info", {**of_pod, "node": node, "created_by_kind": "ReplicaSet"}, 1)
+    workload = pod.partition("-")[0]
+    image = f"registry.example/llm/{workload}"
+    held = {"container": "server", "image": f"{image}:1", "image_id": f"{image}@{DIGESTS[workload]}"}
+    past.gauge("kube_pod_container_info", {**of_pod, **held}, 1)
     kind = {"label_node_kubernetes_io_instance_type": "p5.48xlarge", "label_pool": "gpu"}
     past.gauge("kube_node_labels", {**kube, "node": node, **kind}, 1)
     began = past.now - age

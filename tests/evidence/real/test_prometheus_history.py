@@ -12,7 +12,7 @@ from checklists.evidence.probes import PROBES, Judgement, Target
 from tests.evidence import loopback
 from tests.evidence.loopback import loopback_client
 from tests.evidence.real import launch
-from tests.evidence.real.history import Past, small_cluster
+from tests.evidence.real.history import DIGESTS, Past, small_cluster
 
 pytestmark = pytest.mark.servers("prometheus")
 V, C, I = "verified", "contradicted", "inconclusive"  # noqa: E741
@@ -186,3 +186,14 @@ def test_no_query_of_a_probe_is_refused(prometheus: launch.Server, probe: str) -
 def test_a_selector_no_series_has_is_no_verdict(prometheus: launch.Server) -> None:
     judgement = verdict(prometheus, "prometheus.queue", 'x"} or vector(1) or up{a="', {"max_queue": 1})
     assert (judgement.verdict, "has no series with" in judgement.reason) == (I, True)
+
+
+def test_the_digest_of_what_every_pod_runs_verifies_the_claimed_one(prometheus: launch.Server) -> None:
+    endpoint = Target("main", "http://127.0.0.1:9", prometheus_url=prometheus.url, labels={"job": "chat"})
+    for digest, expected in ((DIGESTS["chat"], V), (DIGESTS["slow"], I)):
+        claims = {"model_id": "llm/chat", "version": "1", "artifact_digest": digest}
+        target = Target("", "", claims={"identity.name-version": claims}, siblings=(endpoint,))
+        seen, _ = loopback.observe("registry.digest", target, loopback_client(timeout_s=20.0))
+        judged = PROBES["registry.digest"].judge("identity.name-version", claims, seen)
+        assert judged.verdict == expected, judged.reason
+        assert judged.samples == 2

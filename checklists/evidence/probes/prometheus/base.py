@@ -130,9 +130,8 @@ class Scope:
             return [], Outcome()
         ends = ("", "_total", "_count", "_bucket")
         pattern = {"__name__": any_of(name.removesuffix("_total") + end for name in wanted for end in ends)}
-        reading = await self.prometheus.instant(f"count by (__name__) (last_over_time({matchers({}, pattern)}[1d]))")
-        kept = {series.labels.get("__name__", "") for series in reading.series}
-        return [name for name in wanted if any(name.removesuffix("_total") + end in kept for end in ends)], reading
+        kept, outcome = await self.prometheus.names(matchers({}, pattern), WINDOW_S)
+        return [name for name in wanted if any(name.removesuffix("_total") + end in kept for end in ends)], outcome
 
     def named(self, *names: str) -> str:
         """The first of these names that exists, else an empty text."""

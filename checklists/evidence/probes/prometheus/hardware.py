@@ -142,11 +142,11 @@ class PeakMemory(PrometheusProbe):
             return Judgement(CONTRADICTED, observed=short(lower), reason=f"{short(lower)} GiB: {source}.", **words)
         if upper > wanted:
             why = f"Between {short(lower)} and {short(upper)} GiB: {source}. Whether the claim holds cannot be told."
-            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB")
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
         asked = value_of(observation, "requests")
         if asked is not None and asked < MIN_SAMPLES:
             why = f"{short(upper)} GiB: {source}. Only {int(asked)} requests were answered meanwhile: no peak."
-            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB")
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
         return Judgement(VERIFIED, observed=short(upper), reason=f"{short(upper)} GiB: {source}.", **words)
 
 
@@ -220,7 +220,14 @@ class BatchRange(PrometheusProbe):
         short_of = (
             "too little was asked of it to reach the range" if high < least else "the bucket is too coarse to tell"
         )
-        return inconclusive(f"{observed}; {source}: {short_of}.", claimed=claimed, observed=observed, unit=unit)
+        return inconclusive(
+            f"{observed}; {source}: {short_of}.",
+            claimed=claimed,
+            observed=observed,
+            unit=unit,
+            rule=words["rule"],
+            samples=words["samples"],
+        )
 
 
 class UnitThroughput(PrometheusProbe):
@@ -278,7 +285,7 @@ class UnitThroughput(PrometheusProbe):
             reason = f"While every replica had requests waiting, at most {short(most / gpus)} {shown}; {source}."
             return Judgement(CONTRADICTED, observed=short(most / gpus), reason=reason, **words)
         why = f"{source}: at most {short(best)} {shown}, and it was not seen to be full: idle is not slow."
-        return inconclusive(why, claimed=claimed, observed=short(best), unit=shown)
+        return inconclusive(why, claimed=claimed, observed=short(best), unit=shown, rule=words["rule"])
 
 
 class Placement(PrometheusProbe):
@@ -343,7 +350,7 @@ class Placement(PrometheusProbe):
             why = (
                 f"kube-state-metrics does not tell all the labels that are claimed (metric-labels-allowlist): {source}."
             )
-            return inconclusive(why, claimed=claimed, observed=joined(seen))
+            return inconclusive(why, claimed=claimed, observed=joined(seen), rule=words["rule"])
         return Judgement(VERIFIED, reason=f"All {source}, are as claimed.", **words)
 
 
@@ -419,7 +426,7 @@ class Parallelism(PrometheusProbe):
             if tensor * pipeline != gpus:
                 product = plain(tensor * pipeline)
                 why = f"Each pod holds {seen} GPUs as claimed, but tensor × pipeline is {product}; {source}."
-                return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
+                return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod", rule=words["rule"])
             return Judgement(
                 VERIFIED, reason=f"Each pod holds {seen} GPUs; {source}. How they split the work is not told.", **words
             )
@@ -427,7 +434,7 @@ class Parallelism(PrometheusProbe):
             reason = f"All its pods together hold {plain(pods * max(each))} GPUs at most; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
         why = f"A pod holds {seen} GPUs; whether several pods make one replica cannot be told. {source}."
-        return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
+        return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod", rule=words["rule"])
 
 
 # The head of a Ray cluster, as KubeRay names it.
@@ -478,7 +485,7 @@ class GpuTypes(PrometheusProbe):
         if other and observation.get("own") is True:
             return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}; {source}.", **words)
         why = f"Whether {joined(types)} is what is claimed cannot be told; {source}."
-        return inconclusive(why, claimed=joined(wanted), observed=joined(types))
+        return inconclusive(why, claimed=joined(wanted), observed=joined(types), rule=words["rule"])
 
 
 def same_gpu(claimed: str, seen: str) -> bool | None:

@@ -27,7 +27,6 @@ from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent, o
 from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
     WINDOW,
-    WINDOW_S,
     PrometheusProbe,
     Scope,
     scope_of,
@@ -43,7 +42,7 @@ from checklists.evidence.probes.prometheus.failures import (
 )
 from checklists.evidence.probes.prometheus.load import short, value_of
 from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GATEWAYS, GPU_EXPORTERS, GPU_SERIES, may_count
-from checklists.evidence.sources.prometheus import any_of, is_metric, matchers
+from checklists.evidence.sources.prometheus import is_metric
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
 
 CACHE = "observability.cache"
@@ -173,7 +172,7 @@ class GpuVisible(PrometheusProbe):
             if exporters
             else f"{where_of(observation)} shows no GPU series of where it runs, and scrapes no GPU exporter."
         )
-        return inconclusive(why, claimed="GPU use visible", observed="none")
+        return inconclusive(why, claimed="GPU use visible", observed="none", rule=words["rule"])
 
 
 def _is_gpu_exporter(job: str) -> bool:
@@ -306,9 +305,7 @@ class ErrorsVisible(PrometheusProbe):
             if reading.total:
                 kinds["kube_pod_container_status_last_terminated_reason"] = {"oomkilled": reading.total}
         counters = failure_counters(scope)
-        # By names alone: of a gateway there may be more series than can be looked at.
-        gateways = matchers({}, {"__name__": any_of(sorted(GATEWAYS))})
-        elsewhere, outcome = await scope.prometheus.names(gateways, WINDOW_S)
+        before, outcome = await scope.elsewhere(sorted(GATEWAYS - scope.names))
         if outcome.error:
             return outcome.problem
         return {
@@ -316,7 +313,7 @@ class ErrorsVisible(PrometheusProbe):
             "counters": sorted(counters),
             "able": sorted({*counters, *own_counters(scope.stack)}),
             "unknown": unknown_counters(scope)[:6],
-            "before": sorted(elsewhere - scope.names),
+            "before": before,
             "known": scope.stack is not None,
         }
 
@@ -341,7 +338,7 @@ class ErrorsVisible(PrometheusProbe):
             return Judgement(VERIFIED, reason=f"{counters} counted {seen}; {where_of(observation)}.", **words)
         if not counters and observation.get("known") is not True:
             why = f"{where_of(observation)}: none of the names is known, so errors cannot be told apart."
-            return inconclusive(why, claimed=self.claimed(claims))
+            return inconclusive(why, claimed=self.claimed(claims), rule=words["rule"])
         never = set(classes) - shown - _able(observation, "able", "counters", "kinds")
         unknown = [text_of(name) for key in ("unknown", "before") for name in list_of(observation.get(key))]
         if sure := never - _able(observation, "unknown", "before"):
@@ -352,7 +349,8 @@ class ErrorsVisible(PrometheusProbe):
         if never:
             lost = joined([name.replace("_", " ") for name in classes if name in never])
             why = f"Whether {joined(unknown, 3)} tells {lost} apart for this endpoint is not known here"
-            return inconclusive(f"{why}; {where_of(observation)}.", claimed=self.claimed(claims), observed=seen)
+            why = f"{why}; {where_of(observation)}."
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
         missing = joined([name.replace("_", " ") for name in classes if name not in shown])
         why = f"{counters} counted {seen}; {missing} did not happen yet, or is not told apart. {where_of(observation)}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])

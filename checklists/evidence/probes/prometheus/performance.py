@@ -125,7 +125,9 @@ class Throughput(PrometheusProbe):
             if peak == 0
             else f"it peaked at {short(peak)} {shown} ({when}), and was not seen to be full: idle is not slow"
         )
-        return inconclusive(f"{source}: {idle}.", claimed=plain(wanted), observed=short(peak), unit=shown)
+        return inconclusive(
+            f"{source}: {idle}.", claimed=plain(wanted), observed=short(peak), unit=shown, rule=words["rule"]
+        )
 
 
 class LoadProfile(PrometheusProbe):
@@ -185,16 +187,22 @@ class LoadProfile(PrometheusProbe):
             reason = f"The mean load was {short(least_mean)} {shown}, more than assumed; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
         if peak == 0:
-            return inconclusive(f"{source}: nobody asked it for anything.", claimed=claimed, observed=seen, unit=shown)
+            return inconclusive(
+                f"{source}: nobody asked it for anything.",
+                claimed=claimed,
+                observed=seen,
+                unit=shown,
+                rule=words["rule"],
+            )
         if days < MIN_DAYS:
             why = f"{source}: too short to call it a profile; {MIN_DAYS} days are needed."
-            return inconclusive(why, claimed=claimed, observed=seen, unit=shown)
+            return inconclusive(why, claimed=claimed, observed=seen, unit=shown, rule=words["rule"])
         if steady and mean > steady:
             why = f"{source}: {seen} while it ran, which was not all the time; the mean of all may be less."
             return inconclusive(why, claimed=claimed, observed=seen, unit=shown, rule=rule)
         if most is None or most > wanted or (steady and (most_mean is None or most_mean > steady)):
             why = f"{source}: {seen} counts only a part of what the claim may mean; with the rest it may be more."
-            return inconclusive(why, claimed=claimed, observed=seen, unit=shown)
+            return inconclusive(why, claimed=claimed, observed=seen, unit=shown, rule=words["rule"])
         reason = f"At its peak {short(peak)} {shown} ({when}), {short(mean)} on average; {source}."
         return Judgement(VERIFIED, reason=reason, **words)
 
@@ -285,7 +293,7 @@ def _by_account(
     cheap = spend / most * size if most else None
     if currency not in ("", "USD"):
         why = f"The proxy counts in US dollars ({short(dear)} {shown}), the claim is in {currency}."
-        return inconclusive(why, claimed=claimed, observed=short(dear), unit=shown)
+        return inconclusive(why, claimed=claimed, observed=short(dear), unit=shown, rule=_COST_RULE)
     source = f"{where_of(observation)} {_week(observation)}"
     reason = f"{short(spend)} USD were spent on {int(least)} {series}: {short(dear)} {shown}; {source}."
     found: dict[str, Any] = {"claimed": claimed, "unit": shown, "rule": _COST_RULE}
@@ -295,7 +303,9 @@ def _by_account(
         return Judgement(
             CONTRADICTED, observed=short(cheap), reason=reason, samples=int(requests or 0) or None, **found
         )
-    return inconclusive(f"{reason} Counted otherwise it is less.", claimed=claimed, observed=short(dear), unit=shown)
+    return inconclusive(
+        f"{reason} Counted otherwise it is less.", claimed=claimed, observed=short(dear), unit=shown, rule=found["rule"]
+    )
 
 
 def _by_price(
@@ -329,7 +339,13 @@ def _by_price(
     if least is not None and least > wanted:
         reason = f"{reason} Even at its best moment {short(least)}."
         return Judgement(CONTRADICTED, observed=short(least), reason=reason, **found)
-    return inconclusive(f"{reason} More traffic would make it less.", claimed=claimed, observed=short(cost), unit=shown)
+    return inconclusive(
+        f"{reason} More traffic would make it less.",
+        claimed=claimed,
+        observed=short(cost),
+        unit=shown,
+        rule=found["rule"],
+    )
 
 
 def _gpus_each(observation: Observation, others: Mapping[str, Claims]) -> float | None:

@@ -116,7 +116,7 @@ class Backpressure(PrometheusProbe):
         why = f"It was not seen to be full: {joined(told)}, {source}."
         if running == most or waiting or rejected:
             why = f"What happens when it is full was not seen clearly: {joined(told)}, {source}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=joined(told))
+        return inconclusive(why, claimed=self.claimed(claims), observed=joined(told), rule=words["rule"])
 
 
 class Timeouts(PrometheusProbe):
@@ -179,7 +179,9 @@ class Timeouts(PrometheusProbe):
             return Judgement(VERIFIED, reason=reason, **words)
         why = f"{observed}; {source}. "
         why += "No request was seen to be cut off." if longest.upper <= server else "The bucket is too coarse to tell."
-        return inconclusive(why, claimed=self.claimed(claims), observed=observed)
+        return inconclusive(
+            why, claimed=self.claimed(claims), observed=observed, rule=words["rule"], samples=words["samples"]
+        )
 
 
 def _at_most(histogram: Histogram, bound: float) -> float:
@@ -316,4 +318,4 @@ class LoadTest(PrometheusProbe):
             )
             return Judgement(CONTRADICTED, reason=reason, **words)
         why = f"The load reached {short(low)} {shown}, {goal}; {source}. The test may have run elsewhere."
-        return inconclusive(why, claimed=claimed, observed=short(low), unit=shown)
+        return inconclusive(why, claimed=claimed, observed=short(low), unit=shown, rule=words["rule"])

@@ -116,7 +116,7 @@ class GradualRollout(PrometheusProbe):
             return Judgement(which, reason=f"{reason}: {where}.", samples=int(requests) or None, **words)
 
         def unsure(why: str) -> Judgement:
-            return inconclusive(f"{why}: {where}.", claimed=words["claimed"], observed=shown)
+            return inconclusive(f"{why}: {where}.", claimed=words["claimed"], observed=shown, rule=words["rule"])
 
         if set_to and strategy in ("canary", "weighted", "blue_green", "all_at_once"):
             same = set_to == ("canary" if strategy == "weighted" else strategy)

@@ -114,7 +114,9 @@ class ColdStart(PrometheusProbe):
                 reason = f"{spread}, {short(middle)} s in the middle, {source}."
                 return Judgement(CONTRADICTED, observed=short(middle), reason=reason, samples=len(took), **words)
             why = f"{spread} {source}: some took longer than claimed, most did not."
-            return inconclusive(why, claimed=plain(wanted), observed=short(max(took)), unit="s")
+            return inconclusive(
+                why, claimed=plain(wanted), observed=short(max(took)), unit="s", rule=words["rule"], samples=len(took)
+            )
         source = f"by the server's own account, {where_of(observation)}"
         if startup or load:
             # The quickest start of all: that one of several took longer refutes no more here than above.
@@ -128,7 +130,7 @@ class ColdStart(PrometheusProbe):
         if startup:
             return Judgement(VERIFIED, observed=short(startup), reason=f"{short(startup)} s {source}.", **words)
         why = f"Loading the weights alone took {short(seen)} s {source}; what comes on top is not told."
-        return inconclusive(why, claimed=plain(wanted), observed=short(seen), unit="s")
+        return inconclusive(why, claimed=plain(wanted), observed=short(seen), unit="s", rule=words["rule"])
 
 
 def _pod(series: Any) -> tuple[str, str]:
@@ -187,7 +189,9 @@ class WarmUp(PrometheusProbe):
             if first.upper <= GAP * then.upper < float("inf"):
                 return Judgement(VERIFIED, reason=f"The first requests were no slower: {observed}; {source}.", **words)
             why = f"The buckets are too coarse to tell: {observed}; {source}."
-            return inconclusive(why, claimed=claimed[:120], observed=observed)
+            return inconclusive(
+                why, claimed=claimed[:120], observed=observed, rule=words["rule"], samples=words["samples"]
+            )
         why = f"{where_of(observation)}: fewer than {MIN_SAMPLES} requests in ten minutes after a start, or after them."
         return inconclusive(why, claimed=claimed[:120])
 
@@ -237,10 +241,18 @@ class BatchQueue(PrometheusProbe):
                 CONTRADICTED, reason=f"{short(longest)} requests waited at one replica; {source}.", **words
             )
         if longest == 0:
-            return inconclusive(f"Nothing ever waited; {source}.", claimed=plain(wanted), observed="0", unit="requests")
+            return inconclusive(
+                f"Nothing ever waited; {source}.",
+                claimed=plain(wanted),
+                observed="0",
+                unit="requests",
+                rule=words["rule"],
+            )
         if together > wanted:
             why = f"At most {short(longest)} waited at one replica, {short(together)} at all together; {source}."
-            return inconclusive(why, claimed=plain(wanted), observed=short(longest), unit="requests")
+            return inconclusive(
+                why, claimed=plain(wanted), observed=short(longest), unit="requests", rule=words["rule"]
+            )
         return Judgement(VERIFIED, reason=f"At most {short(together)} requests waited; {source}.", **words)
 
 
@@ -335,7 +347,7 @@ class ScalingStrategy(PrometheusProbe):
                     "It has no HorizontalPodAutoscaler, others have; whether Knative, Ray Serve or something else "
                     f"scales it does not show: {source}."
                 )
-            return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
         if strategy == "fixed" and low is not None and high is not None and low != high:
             return Judgement(CONTRADICTED, reason=f"It is scaled between {_n(low)} and {_n(high)}: {source}.", **words)
         for key, measured in (("min_replicas", low), ("max_replicas", high)):
@@ -360,7 +372,7 @@ class ScalingStrategy(PrometheusProbe):
                 VERIFIED, reason=f"It is scaled on {seen}, between {_n(low)} and {_n(high)}: {source}.", **words
             )
         why = f"It is scaled on {seen}; whether that is what is claimed, a person must tell: {source}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
 
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
