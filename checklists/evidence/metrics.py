@@ -48,6 +48,25 @@ class Histogram:
         """The same samples in another unit."""
         return Histogram(self.name, tuple(bound * factor for bound in self.bounds), self.counts)
 
+    def since(self, earlier: Histogram) -> Histogram | None:
+        """What was counted after ``earlier``; ``None`` if it is no earlier look at the same counts."""
+        if self.bounds != earlier.bounds:
+            return None
+        counts = (now - before for now, before in zip(self.counts, earlier.counts, strict=True))
+        return _histogram(self.name, dict(zip(self.bounds, counts, strict=True)))
+
+    def plus(self, other: Histogram) -> Histogram | None:
+        """Both together; ``None`` if their bounds differ."""
+        if self.bounds != other.bounds:
+            return None
+        counts = (one + two for one, two in zip(self.counts, other.counts, strict=True))
+        return Histogram(self.name, self.bounds, tuple(counts))
+
+    def without_slowest(self, samples: float) -> Histogram:
+        """Without so many of the largest samples, or without any if there are not more."""
+        left = max(self.count - samples, 0.0)
+        return Histogram(self.name, self.bounds, tuple(min(count, left) for count in self.counts))
+
     def as_json(self) -> dict[str, Any]:
         """JSON knows no infinity: the last bound is left out."""
         return {"name": self.name, "bounds": list(self.bounds[:-1]), "counts": list(self.counts)}
@@ -93,6 +112,17 @@ class Page:
         found = [sample.value for sample in self._matching(name, labels)]
         total = math.fsum(found) if found and all(math.isfinite(value) for value in found) else None
         return total if total is None or math.isfinite(total) else None
+
+    def labels(self, name: str, label: str) -> list[str]:
+        """The values that a label has among the samples of that name, sorted."""
+        return sorted({value for sample in self.samples.get(name, ()) if (value := sample.labels.get(label, ""))})
+
+    def began(self, name: str) -> float | None:
+        """When the process behind the page started, in Unix seconds, as it tells of itself or of a histogram."""
+        process = {sample.value for sample in self.samples.get("process_start_time_seconds", ())}
+        created = [sample.value for sample in self.samples.get(f"{name}_created", ())]
+        began = process.pop() if len(process) == 1 else min(created, default=math.nan)
+        return began if math.isfinite(began) and began > 0 else None
 
     def histogram(self, name: str, labels: Mapping[str, str] | None = None) -> Histogram | None:
         """The histogram summed over all series that carry ``labels``; ``None`` if absent or inconsistent."""

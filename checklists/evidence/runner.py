@@ -235,12 +235,13 @@ def targets_of(release: Release, *, scheduled: bool = False) -> list[tuple[Endpo
         "scheduled": scheduled,
         "claims": claims,
     }
-    facts, fingerprints = release_facts(release), services.Fingerprints(release)
+    facts, fingerprints, pages = release_facts(release), services.Fingerprints(release), services.LastPages(release)
     if before := facts.get("previous"):
         facts["previous"] = {**before, "endpoints": _previous(release, before["version"])}
     endpoints = list(Endpoint.objects.filter(release=release).order_by("pk"))
     alone = [
-        _target(endpoint, facts={**facts, **fingerprints.facts(endpoint.name)}, **shared) for endpoint in endpoints
+        _target(endpoint, facts={**facts, **fingerprints.facts(endpoint.name), **pages.facts(endpoint.name)}, **shared)
+        for endpoint in endpoints
     ]
     found: list[tuple[Endpoint | None, Target]] = [
         (endpoint, replace(target, siblings=tuple(other for other in alone if other is not target)))

@@ -10,17 +10,16 @@ import pint
 
 # What the checklist and the servers call things that physics does not know.
 DEFINITIONS = (
-    "token = [token]",
+    "token = [token] = tok",
     "image = [image]",
     "sample = [sample]",
-    "request = [request] = query",
+    "request = [request] = req = query = queries",
     "replica = [replica]",
     "GPU = [gpu]",
 )
 
-
 # One name, or one per another: pint would read arithmetic too, and a text may come from anywhere.
-_UNIT = re.compile(r"[A-Za-z]{1,30}(?:/[A-Za-z]{1,30})?\Z")
+_UNIT = re.compile(r"([A-Za-z]{1,30})(?:(?: ?/ ?| per )([A-Za-z]{1,30}))?\Z")
 
 
 @functools.cache
@@ -31,17 +30,30 @@ def _registry() -> pint.UnitRegistry[float]:
     return registry
 
 
-def convert(value: float, from_unit: str, to_unit: str) -> float | None:
-    """A value in another unit (``"ms"``, ``"GiB"``, ``"token/s"`` …); ``None`` where the two do not convert.
+@functools.lru_cache(maxsize=512)
+def factor(from_unit: str, to_unit: str) -> float | None:
+    """What to multiply a number of one unit by to have it in another (``"ms"``, ``"GiB"``, ``"tokens per second"``).
 
-    Raises nothing: an unknown unit, or one that is no unit at all, does not convert either.
+    ``None`` where the two do not convert, or not by a factor, as degrees do not. Raises nothing.
     """
-    if from_unit == to_unit:
-        return value
-    if not _UNIT.match(from_unit) or not _UNIT.match(to_unit):
+    units = [_UNIT.match(unit) for unit in (from_unit, to_unit)]
+    if not all(units):
         return None
+    names = ["/".join(part for part in unit.groups() if part) for unit in units if unit]
+    quantity = _registry().Quantity
     try:
-        converted = float(_registry().Quantity(value, from_unit).to(to_unit).magnitude)
+        zero, one = (float(quantity(value, names[0]).to(names[1]).magnitude) for value in (0.0, 1.0))
     except (pint.errors.PintError, AttributeError, OverflowError):
         return None
-    return converted if math.isfinite(converted) else None
+    return one if zero == 0 and 0 < one < math.inf else None
+
+
+def milliseconds(seconds: float) -> float:
+    """What servers count in seconds, as people state it."""
+    return seconds * (factor("s", "ms") or 1.0)
+
+
+def convert(value: float, from_unit: str, to_unit: str) -> float | None:
+    """A value in another unit; ``None`` where the two do not convert, or the value is not finite. Raises nothing."""
+    by = 1.0 if from_unit == to_unit else factor(from_unit, to_unit)
+    return value * by if by is not None and math.isfinite(value * by) else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
-from checklists.evidence.probes.prometheus.base import pattern_of, workload_of
+from checklists.evidence.probes.prometheus.base import Scope, pattern_of, workload_of
 from checklists.evidence.probes.prometheus.hardware import same_gpu
 from checklists.evidence.probes.prometheus.load import PER_DAY
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
+from checklists.evidence.probes.prometheus.scaling import SUSTAINED, sustained
 from checklists.evidence.sources.prometheus import Reading, Series
 from checklists.evidence.stacks import STACKS
 from tests.evidence.loopback import Request, observe, serving
@@ -45,6 +47,7 @@ def histogram(*counts: float) -> dict[str, Any]:
 
 def load(unit: str, high: bool = True, **summary: Any) -> dict[str, Any]:
     row = {"steps": 10 * PER_DAY, "mean": 1.0, "max": 5.0, "at": 1.7e9, "busy_steps": 0, "busy_max": None, **summary}
+    row = {"mean_of_all": row["mean"], **row}
     return {unit: {"low": row, "high": row if high else None}}
 
 
@@ -112,6 +115,7 @@ PROFILE: list[Case] = [
     (PEAK, {"load": load("requests")}, V, "At its peak 5 requests/s"),
     ({**PEAK, "peak": 4}, {"load": load("requests")}, C, "The load reached 5 requests/s"),
     ({**PEAK, "steady": 0.5}, {"load": load("requests")}, C, "The mean load was 1 requests/s"),
+    ({**PEAK, "steady": 0.5}, {"load": load("requests", mean_of_all=0.4)}, I, "which was not all the time"),
     (PEAK, {"load": load("requests", steps=6 * PER_DAY)}, I, "7 days are needed"),
     ({**PEAK, "peak": 4}, {"load": load("requests", steps=PER_DAY)}, C, "more than assumed"),
     (PEAK, {"load": load("requests", max=0.0, mean=0.0)}, I, "nobody asked"),
@@ -207,7 +211,9 @@ SPLIT = {"tensor_parallel": 4, "pipeline_parallel": 1, "gpus": 4}
 PARALLEL: list[Case] = [
     (SPLIT, {"gpus": [4.0], "pods": 2, "from": "x"}, V, "Each pod holds 4 GPUs"),
     (SPLIT, {"gpus": [8.0], "pods": 2, "from": "x"}, C, "more than claimed"),
+    (SPLIT, {"gpus": [8.0], "pods": 2, "from": "x", "copies": 2.0}, I, "runs the model 2 times"),
     (SPLIT, {"gpus": [2.0], "pods": 1, "from": "x"}, C, "together hold 2"),
+    (SPLIT, {"gpus": [2.0], "pods": 1, "from": "x", "workers": True}, I, "several pods make one replica"),
     (SPLIT, {"gpus": [2.0], "pods": 2, "from": "x"}, I, "several pods make one replica"),
     ({**SPLIT, "tensor_parallel": 8}, {"gpus": [4.0], "pods": 1, "from": "x"}, C, "fewer than tensor × pipeline"),
     ({**SPLIT, "tensor_parallel": 2}, {"gpus": [4.0], "pods": 1, "from": "x"}, I, "tensor × pipeline is 2"),
@@ -228,8 +234,9 @@ STARTS: list[Case] = [
     ({"seconds": 50}, {"pods": [40.0, 90.0, 95.0]}, C, "90 s in the middle"),
     ({"seconds": 92}, {"pods": [60.0, 70.0, 95.0]}, I, "some took longer"),
     ({"seconds": 100}, {"pods": [], "startup": 90.0}, V, "own account"),
-    ({"seconds": 80}, {"pods": [], "startup": 90.0}, C, "90 s by the server's own account"),
-    ({"seconds": 80}, {"pods": [], "load": 90.0}, C, "90 s"),
+    ({"seconds": 80}, {"pods": [], "startup": 95.0, "startup_least": 90.0}, C, "90 s by the server's own account"),
+    ({"seconds": 80}, {"pods": [], "startup": 90.0, "startup_least": 70.0}, I, "some took longer than claimed"),
+    ({"seconds": 80}, {"pods": [], "load": 90.0, "load_least": 90.0}, C, "90 s"),
     ({"seconds": 100}, {"pods": [], "load": 90.0}, I, "weights alone"),
     ({"seconds": 100}, {"pods": []}, I, "no replica started"),
     ({}, {"pods": [60.0]}, I, "Seen: 60 s"),
@@ -290,6 +297,14 @@ SCALING: list[Case] = [
     ({"strategy": "fixed"}, NONE_HERE, I, "whether Knative, Ray Serve or something else"),
     ({"strategy": "fixed"}, {**HPA, "min": 4.0}, V, "holds it at 4"),
     ({"strategy": "fixed"}, HPA, C, "scaled between 1 and 4"),
+    ({"strategy": "fixed"}, {**HPA, "min": None}, I, "a person must tell"),  # its minimum is not exported
+    ({"strategy": "reactive"}, CPU, I, "a person must tell"),  # no signal is claimed
+    (
+        {"strategy": "scheduled", "signal": "office hours"},
+        CPU,
+        I,
+        "a person must tell",
+    ),  # a schedule may set its bounds
     ({"strategy": "scheduled", "signal": "office hours"}, CRON, V, "by a schedule"),
     ({"strategy": "predictive", "signal": "forecast"}, HPA, I, "a person must tell"),
     ({"strategy": "predictive", "signal": "forecast"}, CPU, C, "cpu only"),
@@ -313,6 +328,8 @@ NOTES: list[Case] = [
     ({"replicas_peak": 6, "replicas_rest": 3}, RAN, C, "fewer than noted"),
     ({"replicas_peak": 6, "replicas_rest": 3}, {**RAN, "sustained_min": 3.0}, I, "a rollout may explain it"),
     ({"replicas_peak": 6, "replicas_rest": 3}, {**RAN, "from": ""}, I, "may have run all the same"),
+    ({"replicas_peak": 5, "replicas_rest": 2}, {**RAN, "from": ""}, I, "One replica may have several"),
+    ({"replicas_peak": 6, "replicas_rest": 2}, {**RAN, "from": ""}, I, "may have run all the same"),
     ({"replicas_peak": 8, "replicas_rest": 2}, {**RAN, "max": 8.0, "pinned": 0.97}, C, "maximum of 8 for 97%"),
     ({"replicas_peak": 6, "replicas_rest": 0}, {**RAN, "steps": 10}, I, "less than a day"),
     ({}, RAN, I, "Seen: 2 to 6 replicas"),
@@ -321,6 +338,8 @@ REFUSE = {"max_concurrency": 64, "on_overload": "reject"}
 PRESSURE: list[Case] = [
     (REFUSE, {"running": 60.0, "waiting": 0.0, "rejected": 12.0, "counters": ["n"]}, V, "12 requests were refused"),
     (REFUSE, {"running": 80.0, "waiting": 0.0, "rejected": 12.0}, C, "80 requests ran at once"),
+    (REFUSE, {"running": 9.0, "waiting": 0.0, "rejected": 12.0}, I, "another limit: only 9 ran at once"),
+    (REFUSE, {"rejected": 12.0}, I, "how many ran at once is not told"),
     ({**REFUSE, "on_overload": "queue"}, {"running": 64.0, "waiting": 9.0, "rejected": 0.0}, V, "others waited"),
     (REFUSE, {"running": 10.0, "waiting": 0.0, "rejected": 0.0}, I, "not seen to be full"),
     (REFUSE, {"running": 64.0, "waiting": 9.0, "rejected": 0.0}, I, "not seen clearly"),
@@ -374,19 +393,39 @@ GPU_SEEN: list[Case] = [
 NAMED = {"claimed": "my_tokens", "found": "my_tokens_total", "known": ["vllm:generation_tokens_total"]}
 COUNTED: list[Case] = [
     ({"metric_name": "my_tokens"}, {**NAMED, "changes": 40.0, "traffic": 9.0}, V, "moved 40 times"),
-    ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 9.0}, C, "stood still"),
-    ({"metric_name": "my_tokens"}, {**NAMED, "found": ""}, C, "has no my_tokens"),
-    ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 0.0}, I, "neither did anything else"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 99.0}, C, "stood still"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 99.0, "begun": 2.0}, I, "counted first"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "changes": 0.0, "traffic": 9.0}, I, "hardly anything else"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "found": "", "traffic": 9.0}, C, "has no my_tokens"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "found": "", "traffic": 0.0}, I, "only once used"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "found": ""}, I, "only once used"),
+    ({"metric_name": "my_tokens"}, {**NAMED, "found": "", "traffic": 9.0, "elsewhere": True}, I, "is kept, but not"),
     ({"metric_name": "other"}, {**NAMED, "changes": 40.0}, I, "The claim changed"),
     ({"metric_name": "a b"}, {**NAMED, "claimed": "a b"}, I, "no name of a metric"),
     ({}, NAMED, I, "Seen: vllm:generation_tokens_total"),
 ]
 KINDS = {"tgi_request_failure": {"validation": 3.0, "overloaded": 1.0, "stop": 9.0}}
+OWN = {"vllm:request_success_total": {"stop": 90.0, "abort": 3.0}}
+STATUSES = {"http_requests_total": {"2xx": 90.0, "422": 3.0}}
 TOLD: list[Case] = [
     ({"classes": ["bad_request", "overload"]}, {"kinds": KINDS, "known": True}, V, "counted overloaded, validation"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": True}, C, "none that tells errors apart"),
     ({"classes": ["bad_request", "input_shape"]}, {"kinds": KINDS, "known": True}, I, "is not told apart"),
-    ({"classes": ["overload", "tokenizer"]}, {"kinds": KINDS, "known": True}, I, "tokenizer did not happen yet"),
+    ({"classes": ["overload", "tokenizer"]}, {"kinds": KINDS, "known": True}, C, "can count tokenizer"),
+    (
+        {"classes": ["bad_request", "overload"]},  # TGI shows its counter only once something failed
+        {"kinds": {}, "counters": [], "able": ["tgi_request_failure"], "known": True},
+        I,
+        "did not happen yet",
+    ),
+    ({"classes": ["timeout"]}, {"kinds": STATUSES, "known": True}, I, "timeout did not happen yet"),
+    ({"classes": ["refusal"]}, {"kinds": STATUSES, "known": True}, C, "can count refusal"),
+    ({"classes": ["refusal"]}, {"kinds": STATUSES, "known": True, "unknown": ["our_errors"]}, I, "our_errors"),
+    ({"classes": ["out_of_memory"]}, {"kinds": STATUSES, "known": True}, I, "did not happen yet"),
+    ({"classes": ["timeout"]}, {"kinds": OWN, "known": True}, C, "can count timeout"),
+    ({"classes": ["timeout"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, I, "istio_requests"),
+    ({"classes": ["refusal"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, C, "count refusal"),
+    ({"classes": ["tokenizer"]}, {"kinds": {}, "able": ["litellm_x_failures"], "known": True}, I, "did not happen"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": False}, I, "none of the names is known"),
     ({}, {"kinds": KINDS}, I, "Seen: overloaded, validation"),
 ]
@@ -431,6 +470,14 @@ def test_a_claim_is_judged_by_what_was_seen(
         assert judgement.rule
 
 
+def test_what_was_compared_and_not_settled_names_the_rule_it_did_not_meet() -> None:
+    for key, cases in CASES.items():
+        for claims, seen, verdict, _ in cases:
+            judgement = judged(key, claims, seen)
+            if verdict == I and judgement.claimed and judgement.observed:
+                assert judgement.rule, (key, judgement.reason)
+
+
 def test_every_probe_is_tried_with_every_verdict() -> None:
     assert {probe.key for probe in PROMETHEUS_PROBES} == {*CASES, "prometheus.load-test"}
     assert all({verdict for _, _, verdict, _ in cases} == {V, C, I} for cases in CASES.values())
@@ -472,6 +519,35 @@ def test_a_load_test_must_have_reached_the_peak_that_is_claimed(
     others = {"performance.load-profile": {"peak": peak, "unit": "requests_per_second"}}
     judgement = judged("prometheus.load-test", TESTED, {"days": {"requests": days}}, others)
     assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("peak", "day", "verdict", "words"),
+    [
+        (4, TESTED["date"], V, "At its peak 2 requests/s (without the days of the load test)"),
+        (1.5, TESTED["date"], C, "The load reached 2 requests/s (without the days of the load test)"),
+        (4, "2026-10-01", C, "The load reached 5 requests/s"),
+        (4, "", C, "The load reached 5 requests/s"),
+    ],
+)
+def test_a_load_test_beyond_the_peak_does_not_refute_the_peak(peak: float, day: str, verdict: str, words: str) -> None:
+    seen = {"load": load("requests"), "days": {"requests": {**USUAL, DAY.isoformat(): [5.0, 5.0]}}}
+    others = {"reliability.load-test": {"date": day}}
+    judgement = judged("prometheus.load-profile", {**PEAK, "peak": peak}, seen, others)
+    assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+def test_a_month_that_was_all_a_load_test_is_what_was_met() -> None:
+    seen = {"load": load("requests"), "days": {"requests": {DAY.isoformat(): [5.0, 5.0]}}}
+    others = {"reliability.load-test": TESTED}
+    assert judged("prometheus.load-profile", {**PEAK, "peak": 4}, seen, others).verdict == C
+
+
+def test_a_day_like_another_of_the_month_was_not_surely_the_test() -> None:
+    busy = {(DAY + timedelta(days=9)).isoformat(): [25.0, 25.0], DAY.isoformat(): [25.0, 25.0]}
+    others = {"performance.load-profile": {"peak": 40, "unit": "requests_per_second"}}
+    judgement = judged("prometheus.load-test", TESTED, {"days": {"requests": {**USUAL, **busy}}}, others)
+    assert (judgement.verdict, "may have run elsewhere" in judgement.reason) == (I, True), judgement.reason
 
 
 @pytest.mark.parametrize(("claimed", "verdict"), [(0.02, V), (0.0001, C), (0.008, I)])
@@ -573,6 +649,7 @@ def test_a_gpu_is_recognised_by_its_chip_and_its_memory(claimed: str, seen: str,
         ("big-chat-0", "big-chat"),
         ("chat", "chat"),
         ("my-long-server", "my-long-server"),
+        ("model-server-llama", "model-server-llama"),  # no name of a Deployment's pod: those have no vowels
     ],
 )
 def test_a_pods_name_says_whose_it_is(pod: str, workload: str) -> None:
@@ -620,6 +697,7 @@ def test_with_vllm_everything_can_be_settled() -> None:
         ("tgi", "prometheus.present", "observability.cache"),
         ("kserve", "prometheus.timeouts", "reliability.timeouts"),
         ("ollama", "prometheus.errors", "observability.errors"),
+        ("litellm", "prometheus.errors", "observability.errors"),
     ],
 )
 def test_what_a_stack_does_not_export_cannot_be_settled_there(stack: str, key: str, item: str) -> None:
@@ -689,6 +767,138 @@ def test_labels_that_select_two_models_are_too_wide() -> None:
         observation, _ = seen(server, labels={"job": "x"})
     assert observation["error"] == "ambiguous"
     assert "selects 2 models (a, b); add model_name" in observation["why"]
+
+
+@pytest.mark.parametrize("more", [{}, {"engine": "1"}])
+def test_of_several_clusters_only_the_endpoints_own_is_asked(more: dict[str, str]) -> None:
+    row = {"namespace": "llm", "pod": "chat-0", "cluster": "east", **more}
+    with serving(api(["vllm:num_requests_waiting"], [row])) as server:
+        observe(
+            "prometheus.placement", Target("main", "http://10.9.9.9:8000", prometheus_url=server.url, labels={"a": "b"})
+        )
+        asked = [parse_qs(urlsplit(request.path).query).get("query", [""])[0] for request in server.seen]
+    nodes = [query for query in asked if "kube_pod_info" in query]
+    assert nodes
+    assert all('cluster=~"east|"' in query for query in nodes)
+
+
+def test_a_workload_in_two_clusters_is_not_one_workload() -> None:
+    assert scope_in("east").workload == "chat"
+    assert scope_in("east", "west").workload == ""
+
+
+def scope_in(*clusters: str) -> Scope:
+    pods = (("llm", "chat-7d9f8b6c5d-x2x4z"),)
+    unused: Any = None
+    return Scope(unused, {}, frozenset(), STACKS["vllm"], pods, clusters=clusters)
+
+
+def past(**found: str) -> Any:
+    """A Prometheus that says this of how far back its series go (``oldest``), and how often they fall (``mixed``)."""
+
+    def handle(request: Request) -> None:
+        query = parse_qs(urlsplit(request.path).query).get("query", [""])[0]
+        rows: list[Any] = [{"metric": {"instance": "a:1"}, "value": [1, "0"]}] if "count by" in query else []
+        if "resets" in query:
+            rows = [{"metric": {"preflight": key}, "value": [1, value]} for key, value in found.items()]
+        data: Any = {"resultType": "vector", "result": rows}
+        if urlsplit(request.path).path.endswith("/values"):
+            data = ["vllm:num_requests_waiting", "vllm:generation_tokens_total"]
+        request.reply(200, {"status": "success", "data": data})
+
+    return handle
+
+
+def test_several_replicas_behind_one_scraped_address_are_no_counter() -> None:
+    with serving(past(mixed="0.5", oldest="1")) as server:
+        observation, asked = seen(server, labels={"job": "x"})
+    assert observation["error"] == "mixed"
+    assert "several replicas are scraped through one address" in observation["why"]
+    assert any("resets(vllm:generation_tokens_total" in query for query in asked)
+
+
+@pytest.mark.parametrize(
+    ("ago", "words"),
+    [
+        (40, "in the last 1 minutes, which is all that is kept"),
+        (1800, "in the last 30 minutes, which is all that is kept"),
+        (5 * 3600, "in the last 5.0 hours, which is all that is kept"),
+        (3 * 86_400, "in the last 3.0 days, which is all that is kept"),
+        (8 * 86_400, "in the last 7 days"),
+    ],
+)
+def test_a_window_is_called_no_longer_than_what_is_kept(ago: float, words: str) -> None:
+    with serving(past(oldest=str(time.time() - ago))) as server:
+        observation, _ = seen(server, labels={"job": "x"})
+    assert observation["window"] == words
+
+
+def test_within_a_young_past_a_warm_up_does_not_contradict() -> None:
+    slow = {"histograms": {"first_token_seconds": histogram(0, 90, 90, 90, 100, 100)}, "kept_s": 3600.0}
+    young = judged("prometheus.latency", FIRST, slow)
+    assert (young.verdict, young.samples) == (I, 100)
+    assert "may be a warm-up, for without the slowest 20" in young.reason
+    assert judged("prometheus.latency", FIRST, {**slow, "kept_s": 2 * 86_400.0}).verdict == C
+    assert judged("prometheus.latency", {**FIRST, "p95_ms": 100}, slow).verdict == C  # nearly all of them are slow
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "elsewhere", "verdict", "words"),
+    [
+        (["vllm:kv_cache_usage_perc"], ["our:cache"], [], C, "no cache series named our:cache"),
+        (["vllm:kv_cache_usage_perc"], ["our:cache"], ["our:cache"], I, "our:cache is kept, but not among"),
+        (["vllm:kv_cache_usage_perc"], ["another"], [], I, "The claim changed"),
+        (["our:cache"], ["our:cache"], [], V, "every claimed name"),
+    ],
+)
+def test_a_cache_series_that_others_have_may_be_a_recorded_one(
+    names: list[str], asked: list[str], elsewhere: list[str], verdict: str, words: str
+) -> None:
+    counted = {"requests_total": {"name": "vllm:request_success_total", "value": 9.0}}
+    observation = {
+        **HEAD,
+        "names": names,
+        "complete": True,
+        "meanings": counted,
+        "asked": asked,
+        "elsewhere": elsewhere,
+    }
+    judgement = PROBES["prometheus.present"].judge(
+        "observability.cache", {"metric_names": "our:cache"}, observation, {}
+    )
+    assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+def test_of_more_names_than_are_kept_none_is_called_missing() -> None:
+    many = [f"vllm:name_{number}" for number in range(700)]
+    with serving(api(["vllm:kv_cache_usage_perc", *many], [])) as server:
+        observation, _ = observe(
+            "prometheus.present", Target("m", "http://10.9.9.9", prometheus_url=server.url, labels={"a": "b"})
+        )
+    assert (len(observation["names"]), observation["complete"]) == (600, False)
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([3.0], 3, 3),
+        ([2.0] * 9 + [9.0], 2, 9),  # a tenth of the time
+        ([2.0] * 19 + [9.0], 2, 2),  # a twentieth
+        ([0.0] + [2.0] * 19, 2, 2),
+        ([0.0, 0.0] + [2.0] * 18, 0, 2),
+        ([5.0, 1.0, 3.0], 1, 5),  # of few values, one is more than a tenth
+    ],
+)
+def test_what_was_reached_or_gone_below_for_a_tenth_of_the_time(values: list[float], low: float, high: float) -> None:
+    assert sustained(values) == (low, high)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400))
+def test_what_was_sustained_lasted_that_long_and_anything_beyond_it_did_not(values: list[float]) -> None:
+    low, high = sustained(values)
+    enough = SUSTAINED * len(values)
+    assert sum(value >= high for value in values) >= enough > sum(value > high for value in values)
+    assert sum(value <= low for value in values) >= enough > sum(value < low for value in values)
 
 
 def test_without_labels_the_target_that_is_the_endpoint_itself_gives_them() -> None:

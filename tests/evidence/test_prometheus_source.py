@@ -238,7 +238,9 @@ def test_one_failed_request_of_several_fails_them_all() -> None:
 # What it is not to be trusted with
 
 TOO_MANY = [{"metric": {"n": str(n)}, "value": [1, "1"]} for n in range(MAX_SERIES + 1)]
-HISTOGRAM = {"metric": {}, "histogram": [1, {"count": "5", "sum": "1", "buckets": [[0, "0.1", "0.2", "5"]]}]}
+BACKWARDS = {"metric": {}, "histogram": [1, {"buckets": [[0, "2", "1", "5"]]}]}
+BUCKETS = [[3, "-0.001", "0.001", "2"], [0, "0.1", "0.2", "5"], [0, "0.2", "0.4", "1"], [0, "0.8", "1.6", "2"]]
+HISTOGRAM = {"metric": {}, "histogram": [1, {"count": "10", "sum": "1", "buckets": BUCKETS}]}
 
 
 def vector(rows: Any, **more: Any) -> dict[str, Any]:
@@ -262,7 +264,13 @@ def vector(rows: Any, **more: Any) -> dict[str, Any]:
         (200, vector([{"metric": {}, "value": ["x", "1"]}]), "invalid", "does not speak its API"),
         (200, vector([{"metric": {}, "value": [1, "one"]}]), "invalid", "does not speak its API"),
         (200, vector([7]), "invalid", "does not speak its API"),
-        (200, vector([HISTOGRAM]), "native_histogram", "native histogram"),
+        (
+            200,
+            vector([{"metric": {}, "histogram": [1, {"buckets": [[0, "2", "1", "5"]]}]}]),
+            "native_histogram",
+            "native",
+        ),
+        (200, MATRIX | {"data": {"resultType": "matrix", "result": [HISTOGRAM]}}, "invalid", "does not speak"),
         (200, vector(TOO_MANY), "too_large", "more series than are read"),
         (200, "[" + "1," * 600_000 + "1]", "too_large", "more data than are read"),
         (400, {"status": "error", "errorType": "bad_data", "error": "parse error"}, "bad_data", "parse error"),
@@ -270,6 +278,7 @@ def vector(rows: Any, **more: Any) -> dict[str, Any]:
         (503, {"status": "error", "errorType": "timeout", "error": "query timed out"}, "timeout", "timed out"),
         (503, "upstream connect error", "status 503", "answered 503"),
         (200, vector([], warnings=["store 1 unavailable"]), "partial", "store 1 unavailable"),
+        (200, vector([], warnings=["PromQL warning: a mix of histograms and floats"]), "doubtful", "warns of its own"),
         (200, vector([], isPartial=True), "partial", "only a part of the data"),
     ],
 )
@@ -373,7 +382,9 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["metric", "value", "values", "le", "x"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["metric", "value", "values", "histogram", "buckets", "le", "x"]), inner, max_size=3
+        )
     ),
     max_leaves=12,
 )
@@ -408,3 +419,52 @@ def test_a_histogram_whose_buckets_were_extrapolated_unevenly_stays_one(parts: l
 def test_buckets_that_make_no_histogram_are_none(rows: dict[str, str]) -> None:
     found = [{"metric": {"le": bound}, "value": [1, count]} for bound, count in rows.items()]
     assert reading_of(answer(vector(found)), "vector").histogram("x") is None
+
+
+def native(*buckets: tuple[str, str, str]) -> dict[str, Any]:
+    rows = [[0, *bucket] for bucket in buckets]
+    return {"metric": {"job": "a"}, "histogram": [1, {"count": "1", "sum": "1", "buckets": rows}]}
+
+
+def test_a_native_histogram_is_read_with_a_bound_at_each_end_of_a_bucket() -> None:
+    reading = reading_of(answer(vector([HISTOGRAM])), "vector")
+    histogram = reading.histogram("x")
+    assert histogram is not None
+    assert histogram.name == "x"
+    assert histogram.bounds == (0.001, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
+    assert histogram.counts == (2, 2, 7, 8, 8, 10, 10)
+    assert (reading.number, reading.total) == (None, None)  # it is no number
+
+
+def test_custom_buckets_end_at_infinity_and_below_the_first_there_is_nothing() -> None:
+    histogram = reading_of(answer(vector([native(("0.5", "1", "4"), ("1", "+Inf", "2"))])), "vector").histogram("x")
+    assert histogram is not None
+    assert (histogram.bounds, histogram.counts) == ((0.5, 1.0, math.inf), (0, 4, 6))
+
+
+def test_an_empty_native_histogram_has_no_samples() -> None:
+    row = {"metric": {}, "histogram": [1, {"count": "0", "sum": "0"}]}
+    histogram = reading_of(answer(vector([row])), "vector").histogram("x")
+    assert histogram is not None
+    assert histogram.count == 0
+
+
+@pytest.mark.parametrize(
+    "buckets",
+    [
+        [("0.1", "0.3", "1"), ("0.2", "0.4", "1")],  # overlapping
+        [("0.1", "0.2", "-1")],
+        [("0.1", "0.2", "NaN")],
+        [("0.1", "NaN", "1")],
+        [("0.1", "0.2", "+Inf")],
+        [("0.1", "x", "1")],
+        [(str(n), str(n + 1), "1") for n in range(2001)],
+    ],
+)
+def test_native_buckets_that_make_no_histogram_are_an_outcome(buckets: list[tuple[str, str, str]]) -> None:
+    assert reading_of(answer(vector([native(*buckets)])), "vector").error == "native_histogram"
+
+
+def test_several_native_histograms_are_not_taken_for_one() -> None:
+    rows = [native(("0.1", "0.2", "1")), native(("0.1", "0.2", "1"))]
+    assert reading_of(answer(vector(rows)), "vector").histogram("x") is None

@@ -18,12 +18,14 @@ from checklists.evidence.probes.generation import (
     SlowRequest,
 )
 from checklists.evidence.probes.health import Health
-from checklists.evidence.probes.hub import ImageRegistry, ModelHub
+from checklists.evidence.probes.hub import ModelHub
 from checklists.evidence.probes.identity import Identity
+from checklists.evidence.probes.latency import MetricsLatency
 from checklists.evidence.probes.limits import Limits
-from checklists.evidence.probes.metrics_page import MetricsLatency, MetricsPresent
+from checklists.evidence.probes.metrics_page import MetricsPresent
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES, PROMISE_PROBES
 from checklists.evidence.probes.release import Dependencies, Owner, ResourceContract
+from checklists.evidence.probes.running_image import RunningImage
 from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
@@ -47,7 +49,7 @@ PROBES: dict[str, Probe] = {
         Dependencies(),
         ResourceContract(),
         ModelHub(),
-        ImageRegistry(),
+        RunningImage(),
         *PROMETHEUS_PROBES,
         *PROMISE_PROBES,
         LatencySeries(),  # before anything else warms the endpoint up

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
@@ -50,8 +50,17 @@ class Judgement:
     histogram: Mapping[str, Any] | None = None
 
 
-def inconclusive(reason: str, *, claimed: str = "", observed: str = "", unit: str = "") -> Judgement:
-    return Judgement(INCONCLUSIVE, claimed, observed, unit, reason)
+def inconclusive(
+    reason: str,
+    *,
+    claimed: str = "",
+    observed: str = "",
+    unit: str = "",
+    rule: str = "",
+    samples: int | None = None,
+) -> Judgement:
+    """Not settled, and why; with the rule that was not met and the number of samples where there are such."""
+    return Judgement(INCONCLUSIVE, claimed, observed, unit, reason, rule, samples)
 
 
 def nothing_claimed(observed: str, unit: str = "") -> Judgement:
@@ -404,6 +413,14 @@ def list_of(value: Any) -> list[Any]:
 def plain(number: float) -> str:
     """A number as people write it: no exponent, no trailing zeros."""
     return f"{number:.6f}".rstrip("0").rstrip(".") if number < 1e15 else f"{number:.3g}"
+
+
+def moment(at: float | None) -> str:
+    """A time in words, in UTC."""
+    try:
+        return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"
 
 
 def joined(parts: list[str], limit: int = 6) -> str:

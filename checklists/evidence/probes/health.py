@@ -20,6 +20,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.stacks import Stack
+from checklists.evidence.units import milliseconds
 
 
 class Health(Probe):
@@ -47,7 +48,7 @@ class Health(Probe):
                     "tried": tried,
                     "path": path,
                     "status": answer.status,
-                    "ms": round(answer.response.elapsed_s * 1000, 1),
+                    "ms": round(milliseconds(answer.response.elapsed_s), 1),
                 }
         return {
             "stack": stack.key,

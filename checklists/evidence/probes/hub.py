@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from checklists.evidence.probes.base import (
@@ -206,7 +207,7 @@ class ImageRegistry(Probe):
     title = "Image registry"
     items = (NAME,)
     about = "release"
-    reads = ("registry",)
+    reads: ClassVar[tuple[str, ...]] = ("registry",)
     sends = "GETs of manifests, without credentials, from the configured registry: by claimed digest and by version."
     ttl = timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""The two probes that read the metrics page: what is exported, and how fast it says the server is."""
+"""The metrics page: what is exported there. How fast it says the server is, see ``latency``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from checklists.evidence.probes.base import (
     list_of,
     nothing_claimed,
     number_of,
-    plain,
     problem,
     text_of,
     texts_of,
@@ -41,7 +40,6 @@ from checklists.evidence.stacks import (
 )
 
 MAX_NAMES = 600
-MIN_SAMPLES = 20
 
 
 async def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page | None, str, Observation]:
@@ -141,13 +139,9 @@ class MetricsPresent(Probe):
         return super().settles(item_key, stack)
 
 
-def _where(observation: Observation) -> str:
+def place_of(observation: Observation) -> str:
     label = STACKS[key].label if (key := text_of(observation.get("stack"))) in STACKS else "no known stack"
     return f"{text_of(observation.get('where'))} ({label})"
-
-
-def _window(observation: Observation) -> str:
-    return text_of(observation.get("window")) or "since the server started"
 
 
 def _present(observation: Observation, meanings: tuple[str, ...]) -> list[str]:
@@ -167,7 +161,7 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
         return nothing_claimed(joined(with_samples))
     if text_of(observation.get("stack")) not in STACKS:
         return inconclusive(
-            f"{_where(observation)}: none of the names is known, so phases cannot be told apart.",
+            f"{place_of(observation)}: none of the names is known, so phases cannot be told apart.",
             claimed=joined(claimed),
         )
     missing = [phase for phase in claimed if PHASES[phase] not in found]
@@ -185,18 +179,21 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
     if missing:
         return Judgement(
             CONTRADICTED,
-            reason=f"{_where(observation)} exports no series for {joined(missing)}.",
+            reason=f"{place_of(observation)} exports no series for {joined(missing)}.",
             rule=rule,
             **found_words,
         )
     if empty:
         return Judgement(
-            INCONCLUSIVE, reason=f"{_where(observation)}: {joined(empty)} has no samples yet.", rule=rule, **found_words
+            INCONCLUSIVE,
+            reason=f"{place_of(observation)}: {joined(empty)} has no samples yet.",
+            rule=rule,
+            **found_words,
         )
     least = int(min(number_of(dict_of(found[PHASES[phase]]).get("samples")) or 0 for phase in claimed))
     return Judgement(
         VERIFIED,
-        reason=f"{_where(observation)} has samples for every claimed phase, {least} at least.",
+        reason=f"{place_of(observation)} has samples for every claimed phase, {least} at least.",
         rule=rule,
         samples=least,
         **found_words,
@@ -215,15 +212,17 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
     }
     if not missing:
         return Judgement(
-            VERIFIED, reason=f"{_where(observation)} has every claimed name.", **{**words, "observed": joined(claimed)}
+            VERIFIED,
+            reason=f"{place_of(observation)} has every claimed name.",
+            **{**words, "observed": joined(claimed)},
         )
     if observation.get("complete") is False:
-        return inconclusive(_too_long(observation, missing), claimed=joined(claimed))
+        return inconclusive(_too_long(observation, missing), claimed=joined(claimed), rule=words["rule"])
     if not _used(observation):
-        return inconclusive(_unused(observation, missing), claimed=joined(claimed))
+        return inconclusive(_unused(observation, missing), claimed=joined(claimed), rule=words["rule"])
     return Judgement(
         CONTRADICTED,
-        reason=f"{_where(observation)} answers, but has no {what} series named {joined(missing)}.",
+        reason=f"{place_of(observation)} answers, but has no {what} series named {joined(missing)}.",
         **words,
     )
 
@@ -236,12 +235,12 @@ def _used(observation: Observation) -> bool:
 
 
 def _unused(observation: Observation, missing: list[str]) -> str:
-    where = _where(observation)
+    where = place_of(observation)
     return f"{where}: nothing was asked of it yet, and many exporters show a series ({joined(missing)}) only once used."
 
 
 def _too_long(observation: Observation, missing: list[str]) -> str:
-    return f"{_where(observation)} is too long to be read whole, so {joined(missing)} may stand where it was cut off."
+    return f"{place_of(observation)} is too long to be read whole, so {joined(missing)} may stand where it was cut off."
 
 
 def on_page(name: str, observation: Observation) -> bool:
@@ -257,7 +256,7 @@ def _gpu(claims: Claims, observation: Observation) -> Judgement:
     gpu = [text_of(name) for name in list_of(observation.get("gpu"))]
     if not gpu:
         return inconclusive(
-            f"{_where(observation)} carries no GPU series; they usually come from an exporter of their own.",
+            f"{place_of(observation)} carries no GPU series; they usually come from an exporter of their own.",
             observed="none",
         )
     if not any(claims.values()):
@@ -267,7 +266,7 @@ def _gpu(claims: Claims, observation: Observation) -> Judgement:
         "GPU use visible",
         joined(gpu, 3),
         "",
-        f"{_where(observation)} carries {len(gpu)} GPU series.",
+        f"{place_of(observation)} carries {len(gpu)} GPU series.",
         rule="GPU series present",
     )
 
@@ -281,100 +280,7 @@ def _counter(claims: Claims, observation: Observation) -> Judgement:
     if judged.verdict != VERIFIED:
         return judged
     return inconclusive(
-        f"{_where(observation)} has {joined(names)}; whether it counts shows only when a request moves it.",
+        f"{place_of(observation)} has {joined(names)}; whether it counts shows only when a request moves it.",
         claimed=joined(names),
         observed=joined(names),
     )
-
-
-class MetricsLatency(Probe):
-    """Latency goals against the server's own histograms, by the bounds of the bucket that holds the quantile."""
-
-    key = "metrics.latency"
-    title = "Latency against the goals"
-    items = ("performance.latency-targets",)
-    sends = "One GET to the metrics page."
-    ttl = timedelta(days=1)
-
-    def settles(self, item_key: str, stack: Stack) -> str:
-        if not stack.metrics_paths:
-            return f"{stack.label} exports no metrics over HTTP."
-        if not stack.exports(*PHASES.values(), histogram=True):
-            return f"{stack.label} exports no histogram of latency."
-        return super().settles(item_key, stack)
-
-    async def observe(self, visit: Visit) -> Observation:
-        page, where, fault = await read_page(visit)
-        if page is None:
-            return {"where": where, **fault}
-        stack = page_stack(visit, page)
-        histograms: dict[str, Any] = {}
-        for name, meaning in stack.metrics.items() if stack else ():
-            if meaning.key in PHASES.values() and (histogram := page.histogram(name, meaning.labels)) is not None:
-                known = histograms.get(meaning.key)
-                if known is None or (known["counts"][-1] == 0 and histogram.count > 0):
-                    histograms[meaning.key] = histogram.scaled(meaning.factor).as_json()
-        return {"where": where, "stack": stack.key if stack else "", "histograms": histograms}
-
-    def judge(
-        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
-    ) -> Judgement:
-        phase = text_of(claims.get("phase"))
-        goals = [
-            (q, label, goal)
-            for q, label, key in ((0.5, "p50", "p50_ms"), (0.95, "p95", "p95_ms"))
-            if (goal := number_of(claims.get(key)))
-        ]
-        claimed = joined([f"{label} ≤ {plain(goal)}" for _, label, goal in goals])
-        if why := fact_error(observation):
-            return inconclusive(why, claimed=claimed, unit="ms")
-        histograms = dict_of(observation.get("histograms"))
-        if not goals or phase not in PHASES:
-            return nothing_claimed(joined(sorted(histograms)))
-        histogram = metrics.Histogram.from_json(histograms.get(PHASES[phase]))
-        words = phase.replace("_", " ")
-        if histogram is None:
-            return inconclusive(f"{_where(observation)} has no histogram for {words}.", claimed=claimed, unit="ms")
-        count = int(histogram.count)
-        if count < MIN_SAMPLES:
-            return inconclusive(
-                f"Only {count} samples of {histogram.name}; at least {MIN_SAMPLES} are needed.",
-                claimed=claimed,
-                unit="ms",
-            )
-        return _against_bounds(
-            histogram, goals, claimed, f"{_window(observation)}, read from {_where(observation)}", count
-        )
-
-
-def _against_bounds(
-    histogram: metrics.Histogram, goals: list[tuple[float, str, float]], claimed: str, where: str, count: int
-) -> Judgement:
-    verdicts, seen, parts = [], [], []
-    for q, label, goal in goals:
-        bucket = metrics.bucket_of_quantile(histogram, q)
-        if bucket is None:
-            return inconclusive("The histogram holds no samples.", claimed=claimed, unit="ms")
-        low, high = bucket.lower * 1000, bucket.upper * 1000
-        between = f"{label} above {_ms(low)}" if high == float("inf") else f"{label} between {_ms(low)} and {_ms(high)}"
-        slack = goal * 1e-9  # bounds are decimal seconds, goals milliseconds
-        verdicts.append(VERIFIED if high <= goal + slack else CONTRADICTED if low >= goal - slack else INCONCLUSIVE)
-        seen.append(between)
-        parts.append(f"{between} ms, goal {_ms(goal)} ms")
-    verdict = next(v for v in (CONTRADICTED, INCONCLUSIVE, VERIFIED) if v in verdicts)
-    coarse = " The bucket is too coarse to tell." if verdict == INCONCLUSIVE else ""
-    reason = f"{'; '.join(parts)}: {count} samples of {histogram.name} {where}.{coarse}"
-    return Judgement(
-        verdict,
-        claimed,
-        ", ".join(seen),
-        "ms",
-        reason[0].upper() + reason[1:],
-        rule="bucket ends ≤ goal: verified; begins ≥ goal: contradicted",
-        samples=count,
-        histogram=histogram.scaled(1000).picture({label: goal for _, label, goal in goals}, "ms"),
-    )
-
-
-def _ms(value: float) -> str:
-    return plain(round(value, 3))

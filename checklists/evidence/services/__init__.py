@@ -4,6 +4,7 @@ from checklists.evidence.services.findings import Measurement, Visited, record_f
 from checklists.evidence.services.fingerprints import Fingerprints, keep_fingerprints
 from checklists.evidence.services.freshness import remove_freshness, set_freshness
 from checklists.evidence.services.local import judge_locally
+from checklists.evidence.services.pages import LastPages
 from checklists.evidence.services.policy import allow_network, current_policy, remove_network
 from checklists.evidence.services.retention import drop_old
 from checklists.evidence.services.runs import LeaseLost, claim_run, fail_run, finish_run, renew_leases, request_run
@@ -22,6 +23,7 @@ __all__ = [
     "BEFORE_EXPIRY",
     "JITTER",
     "Fingerprints",
+    "LastPages",
     "LeaseLost",
     "Measurement",
     "Visited",

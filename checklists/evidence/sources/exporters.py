@@ -6,6 +6,7 @@ kube-state-metrics 2.10 to 2.17, KEDA 2.17.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -60,6 +61,32 @@ FAILURES: Mapping[str, str] = {
     "http_server_requests_total": "status",
     "gen_ai_server_request_duration_seconds_count": "error_type",
 }
+# All kinds that these of them can ever count, whatever happens (lower case). Read from: vLLM 0.6 to 0.23, TGI 2.4 and
+# 3.3, TEI 1.8 and 1.9, Triton 2.6x.
+CLOSED: Mapping[str, frozenset[str]] = {
+    "vllm:request_success_total": frozenset({"stop", "length", "abort", "error", "repetition"}),
+    "tgi_request_failure": frozenset(
+        {"validation", "generation", "incomplete_generation", "incomplete_generation_stream", "overloaded", "dropped"}
+        | {"template_error", "missing_template_variable", "tool_error", "streaming_error"}
+    ),
+    "te_request_failure": frozenset(
+        {"validation", "tokenizer", "batch_size", "overloaded", "inference", "backend", "unhealthy", "empty"}
+    ),
+    "nv_inference_request_failure": frozenset({"rejected", "canceled", "backend", "other"}),
+    "kube_pod_container_status_last_terminated_reason": frozenset({"oomkilled"}),  # as far as it is asked for
+}
+# Those that tell failures by the status of an answer alone.
+BY_STATUS = frozenset(
+    {"ray_serve_num_http_error_requests_total", "ray_serve_num_http_error_requests"}
+    | {"ray_serve_http_request_errors_total", "istio_requests_total", "nginx_ingress_controller_requests"}
+    | {"traefik_service_requests_total", "http_requests_total", "http_server_requests_total"}
+)
+# Those of gateways, which may stand before an endpoint and count its failures under labels of their own.
+GATEWAYS = frozenset(
+    {"istio_requests_total", "nginx_ingress_controller_requests", "traefik_service_requests_total"}
+    | {"litellm_proxy_failed_requests_metric_total", "litellm_deployment_failure_responses_total"}
+)
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)\Z")
 # The kinds of errors a team can claim to tell apart, and the values that mean them (lower case, whole values).
 ERROR_CLASSES: Mapping[str, frozenset[str]] = {
     "out_of_memory": frozenset({"oomkilled", "out_of_memory", "oom", "cudaoutofmemoryerror", "outofmemoryerror"}),
@@ -80,6 +107,13 @@ TIMED_OUT = frozenset({"408", "504", "timeout", "timeouterror", "requesttimeoute
 FAULTS = frozenset(
     {"500", "502", "5xx", "error", "inference", "generation", "backend", "internal", "internalservererror", "tokenizer"}
 )
+
+
+def may_count(counter: str, kinds: frozenset[str]) -> bool:
+    """Whether a counter could ever count one of these kinds; one that nobody knows might."""
+    if counter in BY_STATUS:
+        return any(_STATUS.match(kind) for kind in kinds)
+    return counter not in CLOSED or bool(CLOSED[counter] & kinds)
 
 
 @dataclass(frozen=True)

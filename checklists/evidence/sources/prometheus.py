@@ -5,195 +5,64 @@ Written from the API documentation of Prometheus 2.42 to 3.5; Thanos, Mimir and 
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from checklists.evidence.metrics import Histogram
-from checklists.evidence.probes.base import Answer, Visit, dict_of, list_of, text_of
+from checklists.evidence.probes.base import Visit, dict_of, list_of, text_of
+from checklists.evidence.sources.answers import (
+    MAX_LISTED,
+    MAX_SERIES,
+    Alert,
+    BuildInfo,
+    Data,
+    Listing,
+    Outcome,
+    Reading,
+    Rule,
+    ScrapeTarget,
+    Series,
+    alert_of,
+    alertmanager_address,
+    data_of,
+    finite,
+    listing,
+    odd,
+    read_series,
+    reading_of,
+    rule_of,
+    scrape_target,
+    too_much,
+)
+from checklists.evidence.sources.selectors import any_of, is_label, is_metric, matchers, quoted
 
-MAX_SERIES = 2_000
+__all__ = [
+    "MAX_LISTED",
+    "MAX_SERIES",
+    "STEP_S",
+    "Alert",
+    "BuildInfo",
+    "Listing",
+    "Outcome",
+    "Prometheus",
+    "Reading",
+    "Rule",
+    "ScrapeTarget",
+    "Series",
+    "any_of",
+    "finite",
+    "is_label",
+    "is_metric",
+    "matchers",
+    "quoted",
+    "reading_of",
+]
+
 MAX_NAMES = 20_000
-MAX_LISTED = 5_000
 MAX_QUERY = 3_000  # characters: an address must not outgrow what proxies take
 SERVER_TIMEOUT = "8s"  # longest the server itself may work on one query
 STEP_S = 300
-# Rounding and extrapolation may make a bucket a little larger than the next one; more than this is no histogram.
-UNEVEN = 0.05
-_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,199}\Z")
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}\Z")
 _TAILS = ("/graph", "/query", "/api/v1", "/targets", "/alerts", "/rules", "/classic")
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Series:
-    """One series of a result: its labels and (time in Unix seconds, value) points. A value may be NaN or infinite."""
-
-    labels: Mapping[str, str]
-    points: tuple[tuple[float, float], ...]
-
-    @property
-    def value(self) -> float:
-        """The last value."""
-        return self.points[-1][1]
-
-    def label(self, name: str) -> str:
-        """A label, or the one that Prometheus renamed to ``exported_…`` because its own was in the way."""
-        return self.labels.get(f"exported_{name}") or self.labels.get(name, "")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a question: ``error`` is empty or the kind of failure, ``why`` then one sentence on it."""
-
-    error: str = ""
-    why: str = ""
-
-    @property
-    def problem(self) -> dict[str, Any]:
-        """The failure as part of an observation; empty if there is none."""
-        return {"error": self.error, "why": self.why} if self.error else {}
-
-
-@dataclass(frozen=True)
-class Reading(Outcome):
-    """The series a query gave. None at all is no error: what was asked for does not exist, or not in that window."""
-
-    series: tuple[Series, ...] = ()
-
-    @property
-    def number(self) -> float | None:
-        """The value of the only series; ``None`` if there is none, more than one, or no finite value."""
-        return finite(self.series[0].value) if len(self.series) == 1 else None
-
-    @property
-    def total(self) -> float | None:
-        """The sum of the last values; ``None`` without series or where one is not finite."""
-        values = [finite(series.value) for series in self.series]
-        return math.fsum(v for v in values if v is not None) if values and None not in values else None
-
-    @property
-    def points(self) -> dict[float, float]:
-        """The finite points of the only series by time, or none."""
-        if len(self.series) != 1:
-            return {}
-        return {at: value for at, value in self.series[0].points if math.isfinite(value)}
-
-    def by(self, label: str) -> dict[str, tuple[Series, ...]]:
-        """The series by the value of a label; those without it under an empty text."""
-        found: dict[str, list[Series]] = {}
-        for series in self.series:
-            found.setdefault(series.labels.get(label, ""), []).append(series)
-        return {key: tuple(rows) for key, rows in found.items()}
-
-    def histogram(self, name: str) -> Histogram | None:
-        """A ``sum by (le)`` of buckets as a histogram; ``None`` if it is empty, not finite, or inconsistent."""
-        buckets: dict[float, float] = {}
-        for series in self.series:
-            try:
-                buckets[float(series.labels.get("le", ""))] = series.value
-            except ValueError:
-                return None
-        bounds = sorted(buckets)
-        if not bounds or bounds[-1] != math.inf or not all(math.isfinite(value) for value in buckets.values()):
-            return None
-        counts: list[float] = []
-        for bound in bounds:
-            counts.append(max(buckets[bound], counts[-1] if counts else 0.0))
-            if counts[-1] - buckets[bound] > UNEVEN * max(buckets.values()):
-                return None
-        return Histogram.from_json({"name": name, "bounds": bounds[:-1], "counts": counts})
-
-
-@dataclass(frozen=True)
-class Listing(Outcome, Generic[T]):
-    """What the server lists: rules, alerts, targets."""
-
-    items: tuple[T, ...] = ()
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An alerting or recording rule as the server has loaded it; ``hold_s`` is its ``for``."""
-
-    name: str
-    group: str
-    kind: str  # "alerting" or "recording"
-    query: str
-    hold_s: float
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    state: str  # of an alerting rule: inactive, pending, firing
-    health: str  # ok, err, unknown
-
-
-@dataclass(frozen=True)
-class Alert:
-    """An alert that is pending or firing now."""
-
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    state: str
-    active_at: str
-
-
-@dataclass(frozen=True)
-class ScrapeTarget:
-    """An address the server scrapes: ``health`` is up, down or unknown."""
-
-    labels: Mapping[str, str]
-    url: str
-    pool: str
-    health: str
-    last_error: str
-
-
-@dataclass(frozen=True)
-class BuildInfo(Outcome):
-    version: str = ""
-
-
-def finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def is_label(name: str) -> bool:
-    """Whether a text can be the name of a label that people match on."""
-    return bool(_LABEL.match(name))
-
-
-def is_metric(name: str) -> bool:
-    """Whether a text can be the name of a metric."""
-    return bool(_METRIC.match(name))
-
-
-def quoted(value: str) -> str:
-    """A text as a PromQL string: what it holds stays text."""
-    # JSON's escapes are a part of PromQL's, except that halves of surrogate pairs have no place in it.
-    return json.dumps(value.encode("utf-8", "replace").decode("utf-8"), ensure_ascii=False)
-
-
-def any_of(values: Iterable[str]) -> str:
-    """A regular expression (RE2, anchored by Prometheus) that matches exactly these texts."""
-    return "|".join(re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value) for value in values)
-
-
-def matchers(labels: Mapping[str, str], patterns: Mapping[str, str] | None = None) -> str:
-    """``{a="b",c=~"d|e"}`` from equal labels and anchored regular expressions. Raises ``ValueError`` for a bad name."""
-    parts = []
-    for sign, table in (("=", labels), ("=~", patterns or {})):
-        for name, value in table.items():
-            if name != "__name__" and not is_label(name):
-                raise ValueError(name)
-            parts.append(f"{name}{sign}{quoted(value)}")
-    return "{" + ",".join(parts) + "}"
 
 
 class Prometheus:
@@ -212,14 +81,14 @@ class Prometheus:
         """The value now, or at a Unix time: one point a series."""
         params = {"query": query, "timeout": SERVER_TIMEOUT} | ({"time": f"{at:.0f}"} if at is not None else {})
         self._note(query)
-        return _reading(await self._ask("query", params), "vector", "scalar")
+        return read_series(await self._ask("query", params), "vector", "scalar")
 
     async def range(self, query: str, seconds: float, step_s: int = STEP_S) -> Reading:
         """The values of the last ``seconds``, one each ``step_s``; ends at a whole step, so that two agree in time."""
         end = time.time() // step_s * step_s
         params = {"query": query, "start": f"{end - seconds:.0f}", "end": f"{end:.0f}", "step": str(step_s)}
         self._note(query)
-        return _reading(await self._ask("query_range", {**params, "timeout": SERVER_TIMEOUT}), "matrix")
+        return read_series(await self._ask("query_range", {**params, "timeout": SERVER_TIMEOUT}), "matrix")
 
     async def many(self, queries: Mapping[str, str], at: float | None = None) -> tuple[dict[str, Reading], Outcome]:
         """Several instant queries in as few requests as fit: the reading of each by its key, and what went wrong.
@@ -243,13 +112,13 @@ class Prometheus:
         if outcome.error:
             return frozenset(), outcome
         if not isinstance(outcome.data, list) or len(outcome.data) > MAX_NAMES:
-            return frozenset(), _odd() if not isinstance(outcome.data, list) else _too_much("names of metrics")
+            return frozenset(), odd() if not isinstance(outcome.data, list) else too_much("names of metrics")
         return frozenset(name for name in outcome.data if isinstance(name, str) and is_metric(name)), Outcome()
 
     async def targets(self) -> Listing[ScrapeTarget]:
         """What the server scrapes now."""
         outcome = await self._ask("targets", {"state": "active"})
-        return _listing(outcome, dict_of(outcome.data).get("activeTargets"), _target)
+        return listing(outcome, dict_of(outcome.data).get("activeTargets"), scrape_target)
 
     async def rules(self) -> Listing[Rule]:
         """All alerting and recording rules."""
@@ -262,36 +131,31 @@ class Prometheus:
                 for group in map(dict_of, groups)
                 for row in list_of(group.get("rules"))
             ]
-        return _listing(outcome, rows, _rule)
+        return listing(outcome, rows, rule_of)
 
     async def alerts(self) -> Listing[Alert]:
         """The alerts that are pending or firing."""
         outcome = await self._ask("alerts", {})
-        return _listing(outcome, dict_of(outcome.data).get("alerts"), _alert)
+        return listing(outcome, dict_of(outcome.data).get("alerts"), alert_of)
 
     async def alertmanagers(self) -> Listing[str]:
         """The addresses of the Alertmanagers it sends alerts to now, without ``/api/…``."""
         outcome = await self._ask("alertmanagers", {})
-        return _listing(outcome, dict_of(outcome.data).get("activeAlertmanagers"), _alertmanager)
+        return listing(outcome, dict_of(outcome.data).get("activeAlertmanagers"), alertmanager_address)
 
     async def buildinfo(self) -> BuildInfo:
         outcome = await self._ask("status/buildinfo", {})
         return BuildInfo(outcome.error, outcome.why, text_of(dict_of(outcome.data).get("version")))
 
-    async def _ask(self, path: str, params: Mapping[str, str]) -> _Data:
+    async def _ask(self, path: str, params: Mapping[str, str]) -> Data:
         if not self.base:
-            return _Data("no_address", "No Prometheus server is recorded for this endpoint.")
+            return Data("no_address", "No Prometheus server is recorded for this endpoint.")
         query = f"?{urlencode(params, quote_via=quote, errors='replace')}" if params else ""
-        return _data(await self.visit.get(f"{self.base}/api/v1/{path}{query}", key="none"))
+        return data_of(await self.visit.get(f"{self.base}/api/v1/{path}{query}", key="none"))
 
     def _note(self, query: str) -> None:
         if query not in self.queries:
             self.queries.append(query)
-
-
-@dataclass(frozen=True)
-class _Data(Outcome):
-    data: Any = field(default=None)
 
 
 def _base(url: str) -> str:
@@ -301,133 +165,6 @@ def _base(url: str) -> str:
     while tail := next((tail for tail in _TAILS if path.endswith(tail)), ""):
         path = path.removesuffix(tail).rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-
-
-def _odd() -> _Data:
-    return _Data("invalid", "What answers at Prometheus' address does not speak its API.")
-
-
-def _too_much(what: str) -> _Data:
-    return _Data("too_large", f"Prometheus answered with more {what} than are read; narrow the labels down.")
-
-
-def _data(answer: Answer) -> _Data:
-    """The ``data`` of an answer, or what is wrong with it."""
-    if answer.error:
-        return _Data(answer.error.kind, f"Prometheus: {answer.error.reason}")
-    if answer.response is None or answer.refused:
-        return _Data("refused", f"Prometheus does not let Preflight in ({answer.status}).")
-    if answer.response.truncated:
-        return _too_much("data")
-    body = answer.response.json()
-    if isinstance(body, dict) and body.get("status") == "error":
-        kind = text_of(body.get("errorType")) or "error"
-        return _Data(kind[:40], f"Prometheus could not answer: {text_of(body.get('error')) or kind}"[:300])
-    if not answer.ok:
-        return _Data(f"status {answer.status}", f"Prometheus answered {answer.status}.")
-    if not isinstance(body, dict) or body.get("status") != "success":
-        return _odd()
-    # Since 3.0 notes on a query are "infos"; before, they stood among the warnings.
-    warnings = [text_of(w) for w in list_of(body.get("warnings")) if not text_of(w).startswith("PromQL info")]
-    if warnings or body.get("isPartial") is True:
-        told = f": {warnings[0]}" if warnings else "."
-        return _Data("partial", f"Prometheus had only a part of the data{told}"[:300])
-    return _Data(data=body.get("data"))
-
-
-def reading_of(answer: Answer, *kinds: str) -> Reading:
-    """The series in an answer to a query, of one of these kinds (``vector``, ``scalar``, ``matrix``). Pure."""
-    return _reading(_data(answer), *kinds)
-
-
-def _reading(outcome: _Data, *kinds: str) -> Reading:
-    if outcome.error:
-        return Reading(outcome.error, outcome.why)
-    data = dict_of(outcome.data)
-    kind, result = data.get("resultType"), data.get("result")
-    if kind not in kinds or not isinstance(result, list):
-        return _unread(_odd())
-    if kind == "scalar":
-        point = _point(result)
-        return Reading(series=(Series({}, (point,)),)) if point else _unread(_odd())
-    if len(result) > MAX_SERIES:
-        return _unread(_too_much("series"))
-    series = []
-    for row in result:
-        row = dict_of(row)
-        raw = [row.get("value")] if kind == "vector" else list_of(row.get("values"))
-        points = tuple(point for item in raw if (point := _point(item)))
-        if not points or len(points) != len(raw):
-            return _unread(
-                Outcome("native_histogram", "Prometheus keeps this as a native histogram, which is not read.")
-                if "histogram" in row or "histograms" in row
-                else _odd()
-            )
-        series.append(Series(_texts(row.get("metric")), points))
-    return Reading(series=tuple(series))
-
-
-def _unread(outcome: Outcome) -> Reading:
-    return Reading(outcome.error, outcome.why)
-
-
-def _point(item: Any) -> tuple[float, float] | None:
-    """``[time, "value"]``; ``None`` for anything else."""
-    if not isinstance(item, list) or len(item) != 2 or isinstance(item[0], bool) or not isinstance(item[1], str):
-        return None
-    try:
-        at, value = float(item[0]), float(item[1])
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return (at, value) if math.isfinite(at) else None
-
-
-def _texts(value: Any) -> dict[str, str]:
-    return {str(key): text for key, text in dict_of(value).items() if isinstance(text, str)}
-
-
-def _listing(outcome: _Data, rows: Any, read: Callable[[dict[str, Any]], T]) -> Listing[T]:
-    if outcome.error:
-        return Listing(outcome.error, outcome.why)
-    if not isinstance(rows, list):
-        return Listing(_odd().error, _odd().why)
-    if len(rows) > MAX_LISTED:
-        return Listing("too_large", _too_much("entries").why)
-    return Listing(items=tuple(read(row) for row in rows if isinstance(row, dict)))
-
-
-def _target(row: dict[str, Any]) -> ScrapeTarget:
-    pool, health = text_of(row.get("scrapePool")), text_of(row.get("health"))
-    return ScrapeTarget(
-        _texts(row.get("labels")), text_of(row.get("scrapeUrl")), pool, health, text_of(row.get("lastError"))
-    )
-
-
-def _rule(row: dict[str, Any]) -> Rule:
-    hold = row.get("duration")
-    query = row.get("query")
-    return Rule(
-        name=text_of(row.get("name")),
-        group=text_of(row.get("group")),
-        kind=text_of(row.get("type")),
-        query=query[:4000] if isinstance(query, str) else "",
-        hold_s=float(hold)
-        if isinstance(hold, int | float) and not isinstance(hold, bool) and abs(hold) < 1e12
-        else 0.0,
-        labels=_texts(row.get("labels")),
-        annotations=_texts(row.get("annotations")),
-        state=text_of(row.get("state")),
-        health=text_of(row.get("health")),
-    )
-
-
-def _alert(row: dict[str, Any]) -> Alert:
-    state, since = text_of(row.get("state")), text_of(row.get("activeAt"))
-    return Alert(_texts(row.get("labels")), _texts(row.get("annotations")), state, since)
-
-
-def _alertmanager(row: dict[str, Any]) -> str:
-    return text_of(row.get("url")).partition("/api/")[0]
 
 
 def _chunks(queries: Mapping[str, str]) -> list[list[str]]:

@@ -7,9 +7,9 @@ from checklists.evidence.stacks.table import Meaning, metrics
 # GPU series, whoever exports them: DCGM's defaults, Triton's, and what others call theirs.
 GPU_PREFIXES = ("DCGM_FI_", "nv_gpu_", "nvidia_gpu_", "nvidia_smi_", "amd_gpu_", "habanalabs_")
 GPU_METRICS: Mapping[str, Meaning] = {
-    "DCGM_FI_DEV_FB_USED": Meaning("gpu_memory_bytes", 2.0**20),
-    "DCGM_FI_DEV_FB_FREE": Meaning("gpu_memory_free_bytes", 2.0**20),
-    "DCGM_FI_DEV_GPU_UTIL": Meaning("gpu_utilisation", 0.01),
+    "DCGM_FI_DEV_FB_USED": Meaning("gpu_memory_bytes", "MiB"),
+    "DCGM_FI_DEV_FB_FREE": Meaning("gpu_memory_free_bytes", "MiB"),
+    "DCGM_FI_DEV_GPU_UTIL": Meaning("gpu_utilisation", "percent"),
     **metrics(
         {
             "DCGM_FI_PROF_GR_ENGINE_ACTIVE": "gpu_utilisation",

@@ -39,8 +39,8 @@ STACK = Stack(
             "nv_inference_request_duration_us": "end_to_end_seconds",
             "nv_inference_compute_infer_duration_us": "inference_seconds",
         },
-        factor=1e-6,
+        unit="us",
         counter=True,
     )
-    | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", 1e-3)},
+    | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", "ms")},
 )

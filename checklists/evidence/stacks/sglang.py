@@ -69,5 +69,5 @@ STACK = Stack(
         prefix="sglang:",
     )
     | metrics({"time_per_output_token_seconds": "per_output_token_seconds"}, prefix="sglang:", versions="sglang 0.4")
-    | {"sglang:per_stage_req_latency_seconds": Meaning("prefill_seconds", 1.0, {"stage": "prefill_forward"})},
+    | {"sglang:per_stage_req_latency_seconds": Meaning("prefill_seconds", labels={"stage": "prefill_forward"})},
 )

@@ -7,22 +7,37 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from checklists.evidence.units import factor
+
 MAX_PLACES = 500
+# What the end of a meaning's key says of its unit, where a table may state another one.
+KEY_UNITS = {"_seconds": "s", "_bytes": "byte", "_utilisation": "dimensionless"}
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a series tells: ``key`` ends in its unit, ``factor`` brings its numbers there, ``labels`` narrow it down.
+    """What a series tells: ``key`` ends in the unit it is read in, ``labels`` narrow it down.
 
-    ``versions``: where the name was read, if not in all of the stack's ``read_from``. ``counter``: a sum of seconds, of
-    which only a mean can be told; the other series of seconds are histograms.
+    ``unit``: the one its numbers are in, where that is another. ``versions``: where the name was read, if not in all of
+    the stack's ``read_from``. ``counter``: a sum of seconds, of which only a mean can be told; the other series of
+    seconds are histograms.
     """
 
     key: str
-    factor: float = 1.0
+    unit: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     versions: str = ""
     counter: bool = False
+
+    @property
+    def factor(self) -> float:
+        """What brings its numbers to the unit of its key. Raises ``ValueError`` for a row that makes no sense."""
+        if not self.unit:
+            return 1.0
+        found = factor(self.unit, next((unit for end, unit in KEY_UNITS.items() if self.key.endswith(end)), ""))
+        if found is None:
+            raise ValueError(f"{self.unit} does not become {self.key}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -160,10 +175,10 @@ class Stack:
 
 
 def metrics(
-    names: Mapping[str, str], *, prefix: str = "", factor: float = 1.0, versions: str = "", counter: bool = False
+    names: Mapping[str, str], *, prefix: str = "", unit: str = "", versions: str = "", counter: bool = False
 ) -> dict[str, Meaning]:
     """A part of a table of metrics: name without ``prefix`` → meaning."""
-    return {prefix + name: Meaning(key, factor, versions=versions, counter=counter) for name, key in names.items()}
+    return {prefix + name: Meaning(key, unit, versions=versions, counter=counter) for name, key in names.items()}
 
 
 def places(data: Any, at: str) -> list[Any]:

@@ -26,14 +26,14 @@ STACK = Stack(
     prefixes=("ts_",),
     metrics=metrics(
         {"ts_inference_latency_microseconds": "end_to_end_seconds", "ts_queue_latency_microseconds": "queue_seconds"},
-        factor=1e-6,
+        unit="us",
         counter=True,
     )
     | metrics({"ts_inference_requests_total": "requests_total"})
     | metrics({"Requests2XX_total": "requests_success_total", "GPUUtilization": "gpu_utilisation_percent"})
     | {
         "Requests5XX_total": Meaning("requests_failed_total"),
-        "WorkerLoadTime": Meaning("weight_load_seconds", 1e-3),
-        "GPUMemoryUsed": Meaning("gpu_memory_bytes", 2.0**20),
+        "WorkerLoadTime": Meaning("weight_load_seconds", "ms"),
+        "GPUMemoryUsed": Meaning("gpu_memory_bytes", "MiB"),
     },
 )

@@ -13,6 +13,8 @@ from tests.evidence.loopback import Request, serving
 from tests.evidence.real import launch
 from tests.evidence.real.metrics_page import BUSY, FIRST_TOKEN, MetricsPage
 from tests.evidence.real.probing import probe
+from tests.evidence.real.prometheus_claims import RULES as RULES_OF_STACKS
+from tests.evidence.real.serving_past import STACK_NAMES, counted_by, every_stack
 
 # p95 of the page's first-token times lies between 0.25 and 0.5 s, whatever the window.
 P95 = f'histogram_quantile(0.95, sum by (le) (rate({FIRST_TOKEN}_bucket{{model_name="{BUSY}"}}[10s])))'
@@ -103,6 +105,39 @@ def prometheus(
     with launch.prometheus(directory, jobs, rules=RULES, alertmanager=alertmanager) as server:
         launch.eventually(lambda: page.scrapes >= 4)
         yield server
+
+
+@pytest.fixture(scope="session")
+def well_known(alertmanager: launch.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[launch.Server]:
+    """A Prometheus with the past of every stack (``serving_past.py``), rules, and a GPU exporter that is down."""
+    directory = tmp_path_factory.mktemp("well-known")
+    every_stack().write(directory / "data")
+    down = {"dcgm-exporter": {"static_configs": [{"targets": ["127.0.0.1:1"]}]}}
+    with launch.prometheus(directory, down, rules=RULES_OF_STACKS, alertmanager=alertmanager) as server:
+        launch.eventually(lambda: server.json("/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
+        health = lambda: [row["health"] for row in server.json("/api/v1/targets")["data"]["activeTargets"]]  # noqa: E731
+        launch.eventually(lambda: "down" in health())
+        yield server
+
+
+@pytest.fixture(scope="session")
+def addresses() -> Iterator[dict[str, str]]:
+    """What ``{wiki}`` (anything is there) and ``{grafana}`` in a claim stand for."""
+    with serving(lambda request: request.reply(200, "How to roll back")) as wiki, serving(grafana) as dashboards:
+        yield {"{wiki}": wiki.url, "{grafana}": dashboards.url}
+
+
+def grafana(request: Request) -> None:
+    """Answers as Grafana's HTTP API (9 to 12) is documented to, to somebody without an account: two dashboards are
+    there, though the search does not list them yet, and any other is not found."""
+    shown = [f"sum(rate({counted_by(stack)}[5m]))" for stack in STACK_NAMES]
+    panels = [{"targets": [{"expr": expression}]} for expression in ("avg by (gpu) (DCGM_FI_DEV_GPU_UTIL)", *shown)]
+    table: dict[str, Any] = {"/api/search": []}
+    for uid, has in (("serving", panels), ("empty", [])):
+        document = {"uid": uid, "title": uid.capitalize(), "panels": has}
+        table[f"/api/dashboards/uid/{uid}"] = {"dashboard": document, "meta": {"slug": uid}}
+    here = request.path.partition("?")[0]
+    request.reply(*((200, table[here]) if here in table else (404, {"message": "Dashboard not found"})))
 
 
 @pytest.fixture(scope="module")

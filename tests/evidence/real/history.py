@@ -22,6 +22,7 @@ Values = Callable[[float], float]
 DAY, HOUR = 86_400, 3_600
 AGE, YOUNG = 7.5 * DAY, 5 * HOUR
 AHEAD = HOUR / 2  # so that the tests, however slow, always ask about a time that has values
+DIGESTS = {"chat": f"sha256:{'c' * 64}", "slow": f"sha256:{'5' * 64}"}  # of the images they run
 FIRST_TOKEN, WHOLE = "vllm:time_to_first_token_seconds", "vllm:e2e_request_latency_seconds"
 # Shares of requests at or under each bound.
 FAST = {"0.1": 0.0, "0.25": 0.6, "0.5": 0.96, "1.0": 1.0, "2.5": 1.0, "+Inf": 1.0}
@@ -34,7 +35,7 @@ class Past:
 
     def __init__(self, now: float) -> None:
         self.now = now // 60 * 60
-        self.lines: dict[bool, list[str]] = {True: [], False: []}  # of more than a day, and of less
+        self.lines: list[str] = []
 
     def gauge(
         self, name: str, labels: Mapping[str, str], value: Values | float, *, age: float = HOUR, step: int = 240
@@ -42,16 +43,25 @@ class Past:
         """A series of the last ``age`` seconds; ``value`` is a number or a function of the time."""
         head = name + "{" + ",".join(f'{key}="{text}"' for key, text in labels.items()) + "}"
         for at in self._times(age, step):
-            self.lines[age > DAY].append(f"{head} {value(at) if callable(value) else value:.10g} {at}")
+            self.lines.append(f"{head} {value(at) if callable(value) else value:.10g} {at}")
 
     def counter(
-        self, name: str, labels: Mapping[str, str], rate: Values | float, *, age: float, step: int = 240
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        rate: Values | float,
+        *,
+        age: float,
+        step: int = 240,
+        restarted: float = 0.0,
     ) -> None:
-        """The same for a counter, from its rate per second; it begins at zero."""
+        """The same for a counter, from its rate per second; it begins at zero, and again where it ``restarted``."""
         total, before = 0.0, self.now - age
 
         def grown(at: float) -> float:
             nonlocal total, before
+            if before < restarted <= at:
+                total, before = 0.0, restarted
             total += (rate(at) if callable(rate) else rate) * (at - before)
             before = at
             return total
@@ -83,11 +93,11 @@ class Past:
         """Into the storage directory of a Prometheus that does not run."""
         tool = str(Path(program("prometheus")).with_name("promtool"))
         storage.mkdir()
-        for long, lines in self.lines.items():  # it reads the whole text again for every two hours it covers
-            text = storage.parent / f"past-{'long' if long else 'short'}.txt"
-            text.write_text("\n".join([*lines, "# EOF", ""]))
-            command = [tool, "tsdb", "create-blocks-from", "openmetrics", str(text), str(storage)]
-            subprocess.run(command, check=True, capture_output=True, timeout=300)
+        text = storage.parent / "past.txt"
+        text.write_text("\n".join([*self.lines, "# EOF", ""]))
+        # It reads the whole text again for every block, which spans two hours unless more is allowed.
+        blocks = ("create-blocks-from", "--max-block-duration=500h", "openmetrics")
+        subprocess.run([tool, "tsdb", *blocks, str(text), str(storage)], check=True, capture_output=True, timeout=300)
 
     def _times(self, age: float, step: int) -> Iterator[int]:
         at = self.now - age
@@ -107,9 +117,9 @@ def small_cluster() -> Past:
     busy = busy_hour(past.now)
     for pod, age, step in (("chat-7d9f8b6c5d-x2x4z", AGE, 150), ("chat-7d9f8b6c5d-k9p7q", YOUNG, 150)):
         _vllm(past, "chat", pod, age, step, lambda at: 5.0 if busy(at) else 1.0, lambda at: 3.0 if busy(at) else 0.0)
-    _vllm(past, "slow", "slow-5c6b7d8f9-abcde", YOUNG, 150, lambda at: 1.0, lambda at: 0.0, troubled=True)
+    _vllm(past, "slow", "slow-5c6b7d8f9-bcdfg", YOUNG, 150, lambda at: 1.0, lambda at: 0.0, troubled=True)
     for number, (pod, age) in enumerate(
-        (("chat-7d9f8b6c5d-x2x4z", AGE), ("chat-7d9f8b6c5d-k9p7q", YOUNG), ("slow-5c6b7d8f9-abcde", YOUNG))
+        (("chat-7d9f8b6c5d-x2x4z", AGE), ("chat-7d9f8b6c5d-k9p7q", YOUNG), ("slow-5c6b7d8f9-bcdfg", YOUNG))
     ):
         _hardware(past, pod, f"node-{number}", age)
     _kubernetes(past)
@@ -167,6 +177,10 @@ def _hardware(past: Past, pod: str, node: str, age: float) -> None:
     kube = {"job": "kube-state-metrics", "instance": "10.0.0.8:8080"}
     of_pod = {**kube, "namespace": "llm", "pod": pod, "uid": pod[-5:]}
     past.gauge("kube_pod_info", {**of_pod, "node": node, "created_by_kind": "ReplicaSet"}, 1)
+    workload = pod.partition("-")[0]
+    image = f"registry.example/llm/{workload}"
+    held = {"container": "server", "image": f"{image}:1", "image_id": f"{image}@{DIGESTS[workload]}"}
+    past.gauge("kube_pod_container_info", {**of_pod, **held}, 1)
     kind = {"label_node_kubernetes_io_instance_type": "p5.48xlarge", "label_pool": "gpu"}
     past.gauge("kube_node_labels", {**kube, "node": node, **kind}, 1)
     began = past.now - age

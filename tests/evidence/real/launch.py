@@ -174,8 +174,10 @@ def prometheus(
     *,
     rules: Sequence[Mapping[str, Any]] = (),
     alertmanager: Server | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """A Prometheus that scrapes every second. ``jobs``: name → scrape settings; ``rules``: one group of rules."""
+    """A Prometheus that scrapes every second. ``jobs``: name → scrape settings; ``rules``: one group of rules;
+    ``options``: more arguments."""
     port = free_port()
     every = f"{SCRAPE_SECONDS}s"
     configuration: dict[str, Any] = {
@@ -196,6 +198,7 @@ def prometheus(
         f"--config.file={file}",
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        *options,
     ]
     with running("prometheus", command, directory, port=port, ready="/-/ready", seconds=60) as server:
         yield server

@@ -12,7 +12,7 @@ from checklists.evidence.probes import PROBES, Judgement, Target
 from tests.evidence import loopback
 from tests.evidence.loopback import loopback_client
 from tests.evidence.real import launch
-from tests.evidence.real.history import Past, small_cluster
+from tests.evidence.real.history import DIGESTS, Past, small_cluster
 
 pytestmark = pytest.mark.servers("prometheus")
 V, C, I = "verified", "contradicted", "inconclusive"  # noqa: E741
@@ -99,7 +99,9 @@ CHAT = [
     ("throughput-visible", {"metric_name": "vllm:generation_tokens_total"}, V),
     ("throughput-visible", {"metric_name": "tokens_generated_total"}, C),
     ("errors", {"classes": ["bad_request"]}, V),
-    ("errors", {"classes": ["bad_request", "tokenizer"]}, I),
+    ("errors", {"classes": ["bad_request", "overload"]}, I),
+    ("errors", {"classes": ["bad_request", "refusal"]}, I),  # the proxy might, if it stands before
+    ("throughput-visible", {"metric_name": "litellm_output_tokens_metric_total"}, I),  # kept of the proxy
 ]
 SLOW = [
     ("throughput", {"value": 5000, "unit": "tokens_per_second"}, I),  # never full: idle is not slow
@@ -116,7 +118,7 @@ PROXY = [
     ("cost", {"cost": 0.011, "per": "thousand_tokens", "currency": "USD"}, V),
     ("cost", {"cost": 0.002, "per": "thousand_tokens", "currency": "USD"}, C),
     ("cost", {"cost": 0.005, "per": "thousand_tokens", "currency": "USD"}, I),
-    ("backpressure", {"max_concurrency": 20, "on_overload": "reject"}, V),
+    ("backpressure", {"max_concurrency": 20, "on_overload": "reject"}, I),  # perhaps somebody's rate limit
     ("gpu", {"dashboard_url": "http://grafana/d/1"}, C),  # its exporter is down
     ("errors", {"classes": ["overload"]}, V),
     ("latency", {"phase": "end_to_end", "p95_ms": 3000}, I),
@@ -184,3 +186,14 @@ def test_no_query_of_a_probe_is_refused(prometheus: launch.Server, probe: str) -
 def test_a_selector_no_series_has_is_no_verdict(prometheus: launch.Server) -> None:
     judgement = verdict(prometheus, "prometheus.queue", 'x"} or vector(1) or up{a="', {"max_queue": 1})
     assert (judgement.verdict, "has no series with" in judgement.reason) == (I, True)
+
+
+def test_the_digest_of_what_every_pod_runs_verifies_the_claimed_one(prometheus: launch.Server) -> None:
+    endpoint = Target("main", "http://127.0.0.1:9", prometheus_url=prometheus.url, labels={"job": "chat"})
+    for digest, expected in ((DIGESTS["chat"], V), (DIGESTS["slow"], I)):
+        claims = {"model_id": "llm/chat", "version": "1", "artifact_digest": digest}
+        target = Target("", "", claims={"identity.name-version": claims}, siblings=(endpoint,))
+        seen, _ = loopback.observe("registry.digest", target, loopback_client(timeout_s=20.0))
+        judged = PROBES["registry.digest"].judge("identity.name-version", claims, seen)
+        assert judged.verdict == expected, judged.reason
+        assert judged.samples == 2

@@ -18,6 +18,7 @@ from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.streams import Stream
 from checklists.evidence.probes.serving import is_called, served_models
+from checklists.evidence.units import milliseconds
 
 TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it
 OPTIONAL = ("stream_options", "response_format")  # what a request can do without
@@ -109,7 +110,7 @@ class Sent:
 
     @property
     def total_ms(self) -> float:
-        return round(self.answer.response.elapsed_s * 1000, 1) if self.answer.response else 0.0
+        return round(milliseconds(self.answer.response.elapsed_s), 1) if self.answer.response else 0.0
 
 
 async def send(visit: Visit, request: Tiny, *, timeout_s: float = TIMEOUT_S, in_turn: bool = True) -> Sent:

@@ -34,6 +34,7 @@ from checklists.evidence.probes.generation.requests import MAX_TOKENS, QUESTION,
 from checklists.evidence.probes.generation.sending import Sent, counted, failed, forbidden, send, usual_request
 from checklists.evidence.probes.metrics_page import page_stack, read_page
 from checklists.evidence.stacks import Stack
+from checklists.evidence.units import milliseconds
 
 MOST = 20  # requests of one series
 ENOUGH = 20  # samples for a word on a percentile
@@ -169,7 +170,7 @@ def _row(sent: Sent) -> dict[str, Any]:
         ("per_output_token_ms", stream.per_token_s),
     ):
         if seconds is not None:
-            row[name] = round(seconds * 1000, 2)
+            row[name] = round(milliseconds(seconds), 2)
     return row | {
         "chunks": stream.content_chunks,
         "completion_tokens": stream.tokens,
@@ -181,7 +182,7 @@ def _row(sent: Sent) -> dict[str, Any]:
 async def _network(visit: Visit) -> float | None:
     """Milliseconds of the slowest tiny GET, whatever was answered; ``None`` where one of them was not answered."""
     answers = [await visit.get(GET, fresh=True, redirects=0) for _ in range(GETS)]
-    times = [answer.response.elapsed_s * 1000 for answer in answers if answer.response is not None]
+    times = [milliseconds(answer.response.elapsed_s) for answer in answers if answer.response is not None]
     return round(max(times), 2) if len(times) == GETS else None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from checklists.evidence.metrics import Histogram
 from checklists.evidence.probes.base import (
     NONE,
     Claims,
@@ -23,13 +26,20 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.sources.exporters import GPU_IDS
-from checklists.evidence.sources.prometheus import Outcome, Prometheus, Reading, any_of, is_label, matchers
-from checklists.evidence.stacks import STACKS, Meaning, Stack, stack_of_metrics
+from checklists.evidence.sources.prometheus import Outcome, Prometheus, Reading, any_of, is_label, is_metric, matchers
+from checklists.evidence.stacks import COUNTER_MEANINGS, STACKS, Meaning, Stack, stack_of_metrics
 
 WINDOW, WINDOW_S = "7d", 7 * 86_400
 WEEK = "in the last 7 days"
+# The highest value of each series in the window, if it has one now: what is gone may have been another release.
+PEAK = f"(max_over_time({{}}[{WINDOW}]) and {{}})"
 MIN_SAMPLES = 20
 MAX_PODS = 300
+# A counter that falls this often in a day, and with so many of its changes, is several behind one address.
+MIXED_RESETS, MIXED_SHARE = 10, 0.2
+# The letters and digits of which Kubernetes makes the ends of names.
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+_OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{5,10}}-{_RANDOM}{{5}}\Z")
 # What tells which model, pods and addresses the endpoint's series belong to: few series each, and always exported.
 _ANCHORS = ("requests_running", "requests_waiting", "generation_tokens_total", "requests_total", "end_to_end_seconds")
 WORDS = {
@@ -56,6 +66,12 @@ class Scope:
     pods: tuple[tuple[str, str], ...] = ()  # namespace, pod
     instances: tuple[str, ...] = ()
     anchor: str = ""
+    clusters: tuple[str, ...] = ()  # where one server keeps several, by the label that tells them apart
+
+    @property
+    def here(self) -> Mapping[str, str]:
+        """Patterns of the labels that others' series of the same place have, if they have them at all."""
+        return {"cluster": f"{any_of(self.clusters)}|"} if self.clusters else {}
 
     def own(self, name: str, labels: Mapping[str, str] | None = None) -> str:
         """The selector of the endpoint's series of that name."""
@@ -80,6 +96,42 @@ class Scope:
             for name, meaning in known
             if meaning.key == key and f"{name}_bucket" in self.names
         ]
+
+    def distributions(self, *meanings: str) -> list[tuple[str, str, Meaning]]:
+        """The same, with the series that ``sum by (le)`` is asked of: its buckets, or a native histogram, which has the
+        histogram's own name. What has that name may also be something else, and then gives no histogram."""
+        known = self.stack.metrics.items() if self.stack else ()
+        return [
+            (series, name, meaning)
+            for key in meanings
+            for name, meaning in known
+            if meaning.key == key and not meaning.counter and (series := self.named(f"{name}_bucket", name))
+        ]
+
+    async def histogram(self, *meanings: str) -> tuple[Histogram | None, Reading]:
+        """What the first of these histograms that has samples gained in the window at the replicas that run now, in the
+        unit of its meaning: those that are gone may have been another release. An empty one if all are."""
+        empty: Histogram | None = None
+        for series, name, meaning in self.distributions(*meanings)[:3]:
+            own = self.own(series, meaning.labels)
+            reading = await self.prometheus.instant(f"sum by (le) (increase({own}[{WINDOW}]) and {own})")
+            if reading.error:
+                return None, reading
+            if (found := reading.histogram(name)) is not None:
+                if found.count > 0:
+                    return found.scaled(meaning.factor), reading
+                empty = empty or found.scaled(meaning.factor)
+        return empty, Reading()
+
+    async def elsewhere(self, names: Iterable[str]) -> tuple[list[str], Outcome]:
+        """Those of these names (with any usual ending) that the server has of anything, whoever's they are."""
+        wanted = [name for name in names if is_metric(name)][:20]
+        if not wanted:
+            return [], Outcome()
+        ends = ("", "_total", "_count", "_bucket")
+        pattern = {"__name__": any_of(name.removesuffix("_total") + end for name in wanted for end in ends)}
+        kept, outcome = await self.prometheus.names(matchers({}, pattern), WINDOW_S)
+        return [name for name in wanted if any(name.removesuffix("_total") + end in kept for end in ends)], outcome
 
     def named(self, *names: str) -> str:
         """The first of these names that exists, else an empty text."""
@@ -109,9 +161,8 @@ class Scope:
             "pod": pattern_of(pod for _, pod in self.pods),
         }
         moved = {f"exported_{key}": value for key, value in where.items()}
-        parts = (
-            template.replace("{}", name + matchers(labels or {}, {**(patterns or {}), **at})) for at in (where, moved)
-        )
+        more = {**(patterns or {}), **self.here}
+        parts = (template.replace("{}", name + matchers(labels or {}, {**more, **at})) for at in (where, moved))
         return f"({' or '.join(parts)})"
 
     async def gpu_series(self, names: Iterable[str]) -> tuple[str, bool, Outcome]:
@@ -149,7 +200,7 @@ class Scope:
     def workload(self) -> str:
         """The Deployment or StatefulSet whose pods these are, by their common name; empty if there are several."""
         names = {workload_of(pod) for _, pod in self.pods}
-        return names.pop() if len(names) == 1 else ""
+        return names.pop() if len(names) == 1 and len(self.clusters) <= 1 else ""
 
     @property
     def namespace(self) -> str:
@@ -159,12 +210,10 @@ class Scope:
 
 def workload_of(pod: str) -> str:
     """What a pod's name says of its owner: ``chat-7d9f8b6c5d-x2x4z`` and ``chat-0`` both belong to ``chat``."""
-    parts = pod.split("-")
-    if len(parts) >= 2 and parts[-1].isdigit():
-        return "-".join(parts[:-1])
-    if len(parts) >= 3 and len(parts[-1]) == 5 and 5 <= len(parts[-2]) <= 10:
-        return "-".join(parts[:-2])
-    return pod
+    if match := _OF_DEPLOYMENT.match(pod):
+        return match[1]
+    front, dash, last = pod.rpartition("-")
+    return front if dash and last.isdigit() else pod
 
 
 def pattern_of(pods: Iterable[str]) -> str:
@@ -207,7 +256,7 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
     anchor = next((name for name, _ in scope.candidates(*_ANCHORS)), "")
     anchor = anchor or next((f"{name}_count" for name, _ in scope.histograms(*_ANCHORS)), "")
     anchor = anchor or scope.named("up", *sorted(names))
-    by = "model_name, model, namespace, pod, instance, exported_namespace, exported_pod"
+    by = "model_name, model, namespace, pod, instance, exported_namespace, exported_pod, cluster"
     seen = await prometheus.instant(f"count by ({by}) (last_over_time({scope.own(anchor)}[{WINDOW}]))")
     if seen.error:
         return fault(seen.error, seen.why)
@@ -219,9 +268,45 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
     instances = sorted({name for series in seen.series if (name := series.labels.get("instance", ""))})
     if len(pods) > MAX_PODS:  # with a part of them, GPUs and replicas would be counted wrongly
         return fault("too_large", f"{selector} selects {len(pods)} pods; more than {MAX_PODS} are not looked at.")
-    scope = Scope(prometheus, labels, names, stack, tuple(pods), tuple(instances), anchor)
-    head = {"where": f"{where}, {selector}", "stack": stack.key if stack else "", "window": WEEK}
-    return scope, {**head, "replicas_seen": len(instances)}
+    clusters = sorted({name for series in seen.series if (name := series.labels.get("cluster", ""))})
+    scope = Scope(prometheus, labels, names, stack, tuple(pods), tuple(instances), anchor, tuple(clusters))
+    past, outcome = await _past(scope)
+    if outcome.error:
+        return fault(outcome.error, outcome.why)
+    if past.get("mixed"):
+        why = (
+            f"{selector} selects series that fall all the time: several replicas are scraped through one address, so "
+            "nothing that is counted can be told."
+        )
+        return fault("mixed", why)
+    head = {"where": f"{where}, {selector}", "stack": stack.key if stack else "", "window": _window(past.get("kept_s"))}
+    return scope, {**head, "kept_s": past.get("kept_s"), "replicas_seen": len(instances)}
+
+
+async def _past(scope: Scope) -> tuple[dict[str, float], Outcome]:
+    """``kept_s``: how far back the endpoint's series go in the window; ``mixed``, if they are of several processes."""
+    anchor = scope.own(scope.anchor)
+    counter = next((name for name, _ in scope.candidates(*COUNTER_MEANINGS)), "")
+    counter = counter or next((f"{name}_count" for name, _ in scope.histograms("end_to_end_seconds")), "")
+    queries = {"oldest": f"min(min_over_time(timestamp({anchor})[{WINDOW}:5m]) or timestamp({anchor}))"}
+    if counter:
+        falls, moves = (f"{how}({scope.own(counter)}[1d])" for how in ("resets", "changes"))
+        queries["mixed"] = f"max(({falls} >= {MIXED_RESETS}) / {moves}) > {MIXED_SHARE}"
+    readings, outcome = await scope.prometheus.many(queries)
+    found = {key: number for key, reading in readings.items() if (number := reading.number) is not None}
+    if oldest := found.pop("oldest", None):
+        found["kept_s"] = max(time.time() - oldest, 0.0)
+    return found, outcome
+
+
+def _window(kept_s: float | None) -> str:
+    """The window in words, which is shorter where less is kept."""
+    if kept_s is None or kept_s > 0.95 * WINDOW_S:
+        return WEEK
+    hours = kept_s / 3600
+    span = f"{hours:.1f} hours" if hours >= 2 else f"{max(hours * 60, 1):.0f} minutes"
+    span = f"{hours / 24:.1f} days" if hours >= 48 else span
+    return f"in the last {span}, which is all that is kept"
 
 
 async def _labels_of_target(prometheus: Prometheus, target: Target) -> tuple[Mapping[str, str], str, str]:
@@ -264,6 +349,11 @@ def whole_or_zero(value: Any) -> float | None:
 
 def where_of(observation: Observation) -> str:
     return text_of(observation.get("where"))
+
+
+def window_of(observation: Observation) -> str:
+    """The window in words, as far as anything was kept."""
+    return text_of(observation.get("window")) or WEEK
 
 
 def _either(meanings: tuple[str, ...]) -> str:

@@ -64,7 +64,9 @@ class Dashboards(Probe):
         if state == "absent":
             return Judgement(CONTRADICTED, observed="none", reason="Grafana has no dashboard with this uid.", **words)
         if state != "found":
-            return inconclusive("Grafana asks to sign in, so what it has cannot be seen from here.", claimed=url)
+            return inconclusive(
+                "Grafana asks to sign in, so what it has cannot be seen from here.", claimed=url, rule=words["rule"]
+            )
         shown = [text_of(name) for name in list_of(seen.get("metrics"))]
         fits = _gpu(shown) if item_key == GPU else _throughput(shown, texts_of(claims.get("metric_name")))
         if fits:
@@ -72,7 +74,9 @@ class Dashboards(Probe):
             return Judgement(VERIFIED, observed=joined(fits, 3), reason=reason, **words)
         what = "GPUs" if item_key == GPU else "throughput"
         unsure = f"none of its queries is known to show {what}" if seen.get("read") is True else "it cannot be read"
-        return inconclusive(f"The dashboard “{title}” exists, but {unsure}.", claimed=url, observed=title)
+        return inconclusive(
+            f"The dashboard “{title}” exists, but {unsure}.", claimed=url, observed=title, rule=words["rule"]
+        )
 
 
 def _gpu(names: list[str]) -> list[str]:

@@ -79,11 +79,13 @@ class GuardrailRuns(PrometheusProbe):
         words["rule"] = f"at most {FEW:.0%} of {MIN_SAMPLES} or more runs fail: verified; {MANY:.0%}: contradicted"
         if runs < MIN_SAMPLES:
             few = f"{reason} Fewer than {MIN_SAMPLES} runs say nothing."
-            return inconclusive(few, claimed=claimed, observed=words["observed"])
+            return inconclusive(few, claimed=claimed, observed=words["observed"], rule=words["rule"], samples=int(runs))
         if broken >= MANY * runs:
             return Judgement(CONTRADICTED, reason=reason, samples=int(runs), **words)
         if broken > FEW * runs or errors - broken >= MANY * runs:
-            return inconclusive(reason, claimed=claimed, observed=words["observed"])
+            return inconclusive(
+                reason, claimed=claimed, observed=words["observed"], rule=words["rule"], samples=int(runs)
+            )
         return Judgement(VERIFIED, reason=reason, samples=int(runs), **words)
 
     def settles(self, item_key: str, stack: Stack) -> str:

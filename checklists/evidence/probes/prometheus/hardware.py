@@ -18,6 +18,7 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    moment,
     nothing_claimed,
     number_of,
     plain,
@@ -26,13 +27,16 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
+    PEAK,
     WEEK,
     WINDOW,
     WINDOW_S,
     PrometheusProbe,
     Scope,
     distinct_gpus,
+    pattern_of,
     where_of,
+    window_of,
 )
 from checklists.evidence.probes.prometheus.load import (
     HISTORY_S,
@@ -41,7 +45,6 @@ from checklists.evidence.probes.prometheus.load import (
     Points,
     bounds_in,
     load_history,
-    moment,
     short,
     summaries,
     value_of,
@@ -96,8 +99,9 @@ class PeakMemory(PrometheusProbe):
         if not name:
             return {"error": "no_gpu", "why": "Prometheus has no GPU memory series of where this endpoint runs."}
         by = "namespace, pod, exported_namespace, exported_pod, instance"
-        each = scope.gpus(name, f"max_over_time({{}}[{WINDOW}])")
-        together = f"max_over_time(sum by ({by}) ({scope.gpus(name)})[{WINDOW}:5m])"
+        each = scope.gpus(name, PEAK)
+        now = f"sum by ({by}) ({scope.gpus(name)})"
+        together = f"max_over_time({now}[{WINDOW}:5m]) and {now}"
         requests = scope.either(
             f"sum(increase({{}}[{WINDOW}]))", scope.candidates("requests_success_total", "requests_total")
         )
@@ -120,10 +124,13 @@ class PeakMemory(PrometheusProbe):
             for key in ("upper", "lower")
         )
         if upper is None or lower is None:
-            return inconclusive(f"{where_of(observation)}: {name} has no samples {WEEK}.", claimed=self.claimed(claims))
+            return inconclusive(
+                f"{where_of(observation)}: {name} has no samples {window_of(observation)} of a replica that runs now.",
+                claimed=self.claimed(claims),
+            )
         if wanted is None:
             return nothing_claimed(short(upper), "GiB")
-        source = f"the largest {name} of a replica {WEEK}, {where_of(observation)}"
+        source = f"the largest {name} of a replica {window_of(observation)}, {where_of(observation)}"
         words: dict[str, Any] = {
             "claimed": plain(wanted),
             "unit": "GiB",
@@ -135,11 +142,11 @@ class PeakMemory(PrometheusProbe):
             return Judgement(CONTRADICTED, observed=short(lower), reason=f"{short(lower)} GiB: {source}.", **words)
         if upper > wanted:
             why = f"Between {short(lower)} and {short(upper)} GiB: {source}. Whether the claim holds cannot be told."
-            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB")
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
         asked = value_of(observation, "requests")
         if asked is not None and asked < MIN_SAMPLES:
             why = f"{short(upper)} GiB: {source}. Only {int(asked)} requests were answered meanwhile: no peak."
-            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB")
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
         return Judgement(VERIFIED, observed=short(upper), reason=f"{short(upper)} GiB: {source}.", **words)
 
 
@@ -154,17 +161,14 @@ class BatchRange(PrometheusProbe):
     async def read(self, scope: Scope, target: Target) -> Observation:
         seen: Observation = {"batches": {}}
         for unit, meanings in (("requests", ("batch_size",)), ("tokens", ("tokens_per_iteration",))):
-            for name, meaning in scope.histograms(*meanings)[:2]:
-                buckets = scope.own(f"{name}_bucket", meaning.labels)
-                reading = await scope.prometheus.instant(f"sum by (le) (increase({buckets}[{WINDOW}]))")
-                if reading.error:
-                    return reading.problem
-                if (histogram := reading.histogram(name)) is not None and histogram.count > 0:
-                    seen["batches"][unit] = histogram.as_json()
-                    break
+            histogram, reading = await scope.histogram(*meanings)
+            if reading.error:
+                return reading.problem
+            if histogram is not None and histogram.count > 0:
+                seen["batches"][unit] = histogram.as_json()
         gauges = [*scope.candidates("batch_size"), *scope.candidates("requests_running")]
         if "requests" not in seen["batches"] and gauges:
-            peak = scope.either(f"max(max_over_time({{}}[{WINDOW}]))", gauges)
+            peak = scope.either(f"max({PEAK})", gauges)
             reading = await scope.prometheus.instant(peak)
             if reading.error:
                 return reading.problem
@@ -183,8 +187,9 @@ class BatchRange(PrometheusProbe):
         if histogram is not None:
             bucket = bucket_of_quantile(histogram, 1.0)
             if bucket is None or histogram.count < MIN_SAMPLES:
-                why = f"Only {int(histogram.count)} batches {WEEK}; at least {MIN_SAMPLES} are needed."
-                return inconclusive(why, claimed=claimed, unit=unit)
+                few = int(histogram.count)
+                why = f"Only {few} batches {window_of(observation)}; at least {MIN_SAMPLES} are needed."
+                return inconclusive(why, claimed=claimed, unit=unit, samples=few)
             low, high, samples = bucket.lower, bucket.upper, int(histogram.count)
             name = histogram.name
             observed = (
@@ -194,11 +199,13 @@ class BatchRange(PrometheusProbe):
             peak = number_of(observation.get("peak")) if counted == "requests" else None
             if peak is None:
                 return inconclusive(
-                    f"{where_of(observation)} shows no batches counted in {unit} {WEEK}.", claimed=claimed, unit=unit
+                    f"{where_of(observation)} shows no batches counted in {unit} {window_of(observation)}.",
+                    claimed=claimed,
+                    unit=unit,
                 )
             low, high, samples, name = peak, peak, None, text_of(observation.get("gauge"))
             observed = f"{short(peak)} at most"
-        source = f"{name} of one replica {WEEK}, {where_of(observation)}"
+        source = f"{name} of one replica {window_of(observation)}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": claimed, "observed": observed, "unit": unit, "samples": samples}
         words["histogram"] = histogram.picture({"smallest": least, "largest": most}, unit) if histogram else None
         words["rule"] = "the largest batch lies within the claimed range: verified; above it: contradicted"
@@ -213,7 +220,14 @@ class BatchRange(PrometheusProbe):
         short_of = (
             "too little was asked of it to reach the range" if high < least else "the bucket is too coarse to tell"
         )
-        return inconclusive(f"{observed}; {source}: {short_of}.", claimed=claimed, observed=observed, unit=unit)
+        return inconclusive(
+            f"{observed}; {source}: {short_of}.",
+            claimed=claimed,
+            observed=observed,
+            unit=unit,
+            rule=words["rule"],
+            samples=words["samples"],
+        )
 
 
 class UnitThroughput(PrometheusProbe):
@@ -271,7 +285,7 @@ class UnitThroughput(PrometheusProbe):
             reason = f"While every replica had requests waiting, at most {short(most / gpus)} {shown}; {source}."
             return Judgement(CONTRADICTED, observed=short(most / gpus), reason=reason, **words)
         why = f"{source}: at most {short(best)} {shown}, and it was not seen to be full: idle is not slow."
-        return inconclusive(why, claimed=claimed, observed=short(best), unit=shown)
+        return inconclusive(why, claimed=claimed, observed=short(best), unit=shown, rule=words["rule"])
 
 
 class Placement(PrometheusProbe):
@@ -336,7 +350,7 @@ class Placement(PrometheusProbe):
             why = (
                 f"kube-state-metrics does not tell all the labels that are claimed (metric-labels-allowlist): {source}."
             )
-            return inconclusive(why, claimed=claimed, observed=joined(seen))
+            return inconclusive(why, claimed=claimed, observed=joined(seen), rule=words["rule"])
         return Judgement(VERIFIED, reason=f"All {source}, are as claimed.", **words)
 
 
@@ -356,7 +370,14 @@ class Parallelism(PrometheusProbe):
         if outcome.error:
             return outcome.problem
         asked = scope.on_pods("kube_pod_container_resource_requests", patterns={"resource": any_of(GPU_RESOURCES)})
-        queries = {"requested": f"sum by ({by}) ({asked})"}
+        apart = f"count by ({by}, engine, dp_rank) ({scope.own(scope.anchor)})"
+        queries = {"requested": f"sum by ({by}) ({asked})", "copies": f"max(count by ({by}) ({apart}))"}
+        # Of a replica on several nodes, only the first pod has series of the model server.
+        others = {
+            "namespace": any_of({place for place, _ in scope.pods}),
+            "pod": f"({pattern_of(p for _, p in scope.pods)})(-[0-9]+)+",
+        }
+        queries["workers"] = f"count(kube_pod_info{matchers({}, {**others, **scope.here})})"
         if name:
             queries["seen"] = f"count by ({by}) (count by ({by}, instance, {', '.join(GPU_IDS)}) ({scope.gpus(name)}))"
         readings, outcome = await scope.prometheus.many(queries)
@@ -369,6 +390,8 @@ class Parallelism(PrometheusProbe):
         return {
             "gpus": each,
             "pods": len(readings[source].series),
+            "copies": readings["copies"].total,
+            "workers": bool(readings["workers"].total) or any(_OF_RAY.search(pod) for _, pod in scope.pods),
             "from": name if source == "seen" else "GPUs requested",
         }
 
@@ -393,21 +416,29 @@ class Parallelism(PrometheusProbe):
         if tensor * pipeline > gpus and max(each) <= gpus and len(each) == 1 and each[0] == gpus:
             reason = f"Each pod holds {seen} GPUs, fewer than tensor × pipeline needs; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
+        copies = value_of(observation, "copies") or 1.0
+        if gpus < max(each) <= gpus * copies:
+            why = f"A pod holds {seen} GPUs and runs the model {plain(copies)} times; {source}."
+            return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod", rule=words["rule"])
         if max(each) > gpus:
             return Judgement(CONTRADICTED, reason=f"Each pod holds {seen} GPUs, more than claimed; {source}.", **words)
         if len(each) == 1 and each[0] == gpus:
             if tensor * pipeline != gpus:
                 product = plain(tensor * pipeline)
                 why = f"Each pod holds {seen} GPUs as claimed, but tensor × pipeline is {product}; {source}."
-                return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
+                return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod", rule=words["rule"])
             return Judgement(
                 VERIFIED, reason=f"Each pod holds {seen} GPUs; {source}. How they split the work is not told.", **words
             )
-        if pods * max(each) < gpus:
+        if pods * max(each) < gpus and observation.get("workers") is not True:
             reason = f"All its pods together hold {plain(pods * max(each))} GPUs at most; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
         why = f"A pod holds {seen} GPUs; whether several pods make one replica cannot be told. {source}."
-        return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod")
+        return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod", rule=words["rule"])
+
+
+# The head of a Ray cluster, as KubeRay names it.
+_OF_RAY = re.compile(r"-head(-|\Z)")
 
 
 class GpuTypes(PrometheusProbe):
@@ -418,7 +449,8 @@ class GpuTypes(PrometheusProbe):
     items = ("identity.gpu-precision",)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
-        name, own, outcome = await scope.gpu_series(GPU_SERIES)
+        typed = [name for name in GPU_SERIES if not name.startswith("nv_gpu_")]  # Triton names no types
+        name, own, outcome = await scope.gpu_series(typed)
         if outcome.error:
             return outcome.problem
         if not name:
@@ -453,7 +485,7 @@ class GpuTypes(PrometheusProbe):
         if other and observation.get("own") is True:
             return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}; {source}.", **words)
         why = f"Whether {joined(types)} is what is claimed cannot be told; {source}."
-        return inconclusive(why, claimed=joined(wanted), observed=joined(types))
+        return inconclusive(why, claimed=joined(wanted), observed=joined(types), rule=words["rule"])
 
 
 def same_gpu(claimed: str, seen: str) -> bool | None:

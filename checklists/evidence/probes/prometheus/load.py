@@ -8,10 +8,10 @@ bounds it from above.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from checklists.evidence.probes.base import Observation, dict_of, plain
+from checklists.evidence.probes.base import Claims, Observation, dict_of, plain, text_of
 from checklists.evidence.probes.prometheus.base import Scope
 from checklists.evidence.sources.prometheus import STEP_S
 
@@ -91,6 +91,8 @@ def summary(points: Points | None, queue: Points | None) -> dict[str, Any] | Non
     at = max(points, key=lambda step: points[step])
     seen: dict[str, Any] = {"steps": len(points), "mean": sum(points.values()) / len(points), "max": points[at]}
     seen["at"] = at
+    # The mean of all the time is this at least: where there is no value, it may not have run.
+    seen["mean_of_all"] = sum(points.values()) / ((max(points) - min(points)) / STEP_S + 1)
     if queue is not None:
         busy = [value for step, value in points.items() if queue.get(step, 0.0) > 0]
         seen |= {"busy_steps": len(busy), "busy_max": max(busy, default=None)}
@@ -110,6 +112,28 @@ def summaries(history: Mapping[str, Points], by: Points | None = None) -> dict[s
     return found
 
 
+def peaks_by_day(history: Mapping[str, Points]) -> dict[str, dict[str, list[float | None]]]:
+    """``{unit: {date: [peak of its low series, peak of its high one or None]}}``, by days in UTC."""
+    days: dict[str, dict[str, list[float | None]]] = {}
+    for unit in ("tokens", "requests", "images", "running"):
+        low, high = bounds_of(history, unit)
+        for at, value in low.items():
+            day = days.setdefault(unit, {}).setdefault(datetime.fromtimestamp(at, UTC).date().isoformat(), [0.0, None])
+            day[0] = max(day[0] or 0.0, value)
+            if high is not None and at in high:
+                day[1] = max(day[1] or 0.0, high[at])
+    return days
+
+
+def days_of_test(claims: Claims) -> set[str]:
+    """The day of a load test as claimed, in whatever time zone: those beside it count too. Empty without a date."""
+    try:
+        day = date.fromisoformat(text_of(claims.get("date"))[:10])
+        return {(day + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)}
+    except (ValueError, OverflowError):
+        return set()
+
+
 def bounds_in(observation: Observation, unit: str, key: str = "load") -> tuple[dict[str, Any], dict[str, Any]]:
     """The two summaries of a unit in an observation, empty where there is none."""
     pair = dict_of(dict_of(observation.get(key)).get(unit))
@@ -120,14 +144,6 @@ def value_of(summary: Mapping[str, Any], key: str) -> float | None:
     """A number of a summary; zero is one."""
     value = summary.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def moment(at: float | None) -> str:
-    """A time in words, in UTC."""
-    try:
-        return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError, OSError):
-        return "an unknown time"
 
 
 def short(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from checklists.evidence.probes.base import (
     CONTRADICTED,
+    NONE,
     VERIFIED,
     Claims,
     Judgement,
@@ -22,13 +23,29 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
-from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent
-from checklists.evidence.probes.prometheus.base import WEEK, WINDOW, PrometheusProbe, Scope, scope_of, where_of
-from checklists.evidence.probes.prometheus.failures import failure_counters, failures
+from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent, on_page
+from checklists.evidence.probes.prometheus.base import (
+    MIN_SAMPLES,
+    WINDOW,
+    PrometheusProbe,
+    Scope,
+    scope_of,
+    where_of,
+    window_of,
+)
+from checklists.evidence.probes.prometheus.failures import (
+    failure_counters,
+    failures,
+    is_open,
+    own_counters,
+    unknown_counters,
+)
 from checklists.evidence.probes.prometheus.load import short, value_of
-from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GPU_EXPORTERS, GPU_SERIES
+from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GATEWAYS, GPU_EXPORTERS, GPU_SERIES, may_count
 from checklists.evidence.sources.prometheus import is_metric
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
+
+CACHE = "observability.cache"
 
 
 class KeptInPrometheus(MetricsPresent):
@@ -51,10 +68,14 @@ class KeptInPrometheus(MetricsPresent):
             count, plain = scope.named(f"{name}_count"), scope.named(name, f"{name}_total")
             if meaning.key in phases and count:
                 queries[name] = f"sum(increase({scope.own(count, meaning.labels)}[{WINDOW}]))"
+            elif meaning.key in phases and plain and not meaning.counter:  # one series, if it is a native histogram
+                queries[name] = f"sum(histogram_count(increase({scope.own(plain, meaning.labels)}[{WINDOW}])))"
             elif meaning.key in phases and plain:  # only a sum of durations: how often it moved
                 queries[name] = f"sum(changes({scope.own(plain, meaning.labels)}[{WINDOW}]))"
             elif meaning.key in CACHE_MEANINGS and plain:
                 queries[name] = f"sum({scope.own(plain, meaning.labels)})"
+            elif meaning.key in COUNTER_MEANINGS and plain:  # whether it was used at all
+                queries[name] = f"sum(increase({scope.own(plain, meaning.labels)}[{WINDOW}]))"
             else:
                 continue
             found[name] = meaning.key, meaning.key in phases
@@ -67,8 +88,34 @@ class KeptInPrometheus(MetricsPresent):
             row = {"name": name, "value": total, "samples": total if is_phase else None}
             if key not in meanings or (not meanings[key]["value"] and total):
                 meanings[key] = row
-        names = sorted(scope.names)[:MAX_NAMES]
-        return {**head, "meanings": meanings, "names": names, "queries": scope.prometheus.queries[:20]}
+        names = sorted(scope.names)
+        seen: Observation = {"names": names[:MAX_NAMES], "complete": len(names) <= MAX_NAMES}
+        wanted = texts_of(visit.target.claims.get(CACHE, {}).get("metric_names"))[:20]
+        others, outcome = await scope.elsewhere(name for name in wanted if not on_page(name, {"names": names}))
+        if outcome.error:
+            return {**head, **outcome.problem}
+        seen |= {"asked": wanted, "elsewhere": others, "queries": scope.prometheus.queries[:20]}
+        return {**head, "meanings": meanings, **seen}
+
+    def judge(
+        self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
+    ) -> Judgement:
+        judged = super().judge(item_key, claims, observation, others)
+        if item_key != CACHE or judged.verdict != CONTRADICTED:
+            return judged
+        missing = [name for name in texts_of(claims.get("metric_names")) if not on_page(name, observation)]
+        told: dict[str, Any] = {"claimed": judged.claimed, "rule": judged.rule}
+        if set(missing) - {text_of(name) for name in list_of(observation.get("asked"))}:
+            return inconclusive("The claim changed since this was measured; probe again.", **told)
+        if kept := [name for name in missing if name in list_of(observation.get("elsewhere"))]:
+            return inconclusive(_of_whom(kept, observation), **told)
+        return judged
+
+
+def _of_whom(names: list[str], observation: Observation) -> str:
+    are = "is" if len(names) == 1 else "are"
+    whose = f"whether {'it is' if len(names) == 1 else 'they are'} of this endpoint, its labels do not tell"
+    return f"{joined(names)} {are} kept, but not among the endpoint's series; {whose}: {where_of(observation)}."
 
 
 class GpuVisible(PrometheusProbe):
@@ -125,7 +172,7 @@ class GpuVisible(PrometheusProbe):
             if exporters
             else f"{where_of(observation)} shows no GPU series of where it runs, and scrapes no GPU exporter."
         )
-        return inconclusive(why, claimed="GPU use visible", observed="none")
+        return inconclusive(why, claimed="GPU use visible", observed="none", rule=words["rule"])
 
 
 def _is_gpu_exporter(job: str) -> bool:
@@ -147,20 +194,28 @@ class ThroughputVisible(PrometheusProbe):
             found = scope.named(
                 claimed, claimed.removesuffix("_total"), f"{claimed}_total", f"{claimed}_count", f"{claimed}_bucket"
             )
-        queries = {"changes": f"sum(changes({scope.own(found)}[{WINDOW}]))"} if found else {}
-        if traffic := scope.candidates(*COUNTER_MEANINGS):
-            queries["traffic"] = " + ".join(
-                f"(sum(increase({scope.own(name, meaning.labels)}[{WINDOW}])) or vector(0))"
-                for name, meaning in traffic[:4]
-            )
-            queries["traffic"] = f"({queries['traffic']})"
+        queries: dict[str, str] = {}
+        if found:
+            own = scope.own(found)
+            queries["changes"] = f"sum(changes({own}[{WINDOW}]))"
+            # A counter that begins with what it counts first need not move any more.
+            before = f"last_over_time({own}[1d] offset 6d)"
+            queries["begun"] = f"count((last_over_time({own}[{WINDOW}]) > 0) unless {before})"
+        known = scope.candidates(*COUNTER_MEANINGS)
+        traffic = [scope.own(name, meaning.labels) for name, meaning in known]
+        traffic = traffic or [scope.own(name) for name in failure_counters(scope)]
+        if traffic:
+            moved = (f"(sum(increase({selector}[{WINDOW}])) or vector(0))" for selector in traffic[:4])
+            queries["traffic"] = f"({' + '.join(moved)})"
         readings, outcome = await scope.prometheus.many(queries)
-        if outcome.error:
-            return outcome.problem
+        others, problem = ([], outcome) if found or outcome.error else await scope.elsewhere([claimed])
+        if outcome.error or problem.error:
+            return outcome.problem or problem.problem
         return {
             "claimed": claimed,
             "found": found,
-            "known": [name for name, _ in traffic][:6],
+            "elsewhere": bool(others),
+            "known": [name for name, _ in known][:6],
             **{key: reading.total for key, reading in readings.items()},
         }
 
@@ -176,22 +231,30 @@ class ThroughputVisible(PrometheusProbe):
             return inconclusive("What is claimed is no name of a metric.", claimed=name[:100])
         words: dict[str, Any] = {
             "claimed": name,
-            "rule": "the metric is kept and moves: verified; absent, or still under traffic: not",
+            "rule": f"it is kept and moves: verified; absent, or still under traffic ({MIN_SAMPLES}): contradicted",
         }
-        if not found:
-            reason = f"{where_of(observation)} has no {name} {WEEK}, but {known or 'nothing known'}."
-            return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
         moved, traffic = value_of(observation, "changes") or 0.0, value_of(observation, "traffic") or 0.0
+        if not found and observation.get("elsewhere") is True:
+            return inconclusive(_of_whom([name], observation), claimed=name, rule=words["rule"])
+        if not found and traffic < 1:
+            why = f"{where_of(observation)} has no {name}; many exporters show a series only once used, and nothing"
+            return inconclusive(f"{why} tells that it was.", claimed=name, observed=known or "none", rule=words["rule"])
+        if not found:
+            reason = f"{where_of(observation)} has no {name} {window_of(observation)}, but {known or 'nothing known'}."
+            return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
+        window = window_of(observation)
         if moved > 0:
-            reason = f"{found} moved {int(moved)} times {WEEK}, {where_of(observation)}."
+            reason = f"{found} moved {int(moved)} times {window}, {where_of(observation)}."
             return Judgement(VERIFIED, observed=f"moved {int(moved)} times", reason=reason, **words)
-        if traffic >= 1:
-            reason = (
-                f"{found} stood still {WEEK} while other counters gained {short(traffic)}, {where_of(observation)}."
-            )
+        if traffic >= MIN_SAMPLES and not value_of(observation, "begun"):
+            others_gained = f"while other counters gained {short(traffic)}, {where_of(observation)}"
+            reason = f"{found} stood still {window} {others_gained}."
             return Judgement(CONTRADICTED, observed="stands still", reason=reason, **words)
-        why = f"{found} is kept; it did not move {WEEK}, and neither did anything else: {where_of(observation)}."
-        return inconclusive(why, claimed=name, observed=found)
+        if value_of(observation, "begun"):
+            why = f"{found} began {window} with what it counted first, and did not move since: {where_of(observation)}."
+            return inconclusive(why, claimed=name, observed=found, rule=words["rule"])
+        why = f"{found} is kept; it did not move {window}, and hardly anything else did: {where_of(observation)}."
+        return inconclusive(why, claimed=name, observed=found, rule=words["rule"])
 
 
 def _told_apart(classes: list[str], kinds: set[str]) -> set[str]:
@@ -205,6 +268,14 @@ def _told_apart(classes: list[str], kinds: set[str]) -> set[str]:
     return found
 
 
+def _able(observation: Observation, *keys: str) -> set[str]:
+    """The classes that one of these counters may count. Kubernetes tells of memory that ran out, under any labels."""
+    kept = [observation.get(key) for key in keys]
+    counters = [text_of(name) for names in kept for name in (*list_of(names), *dict_of(names))]
+    found = {name for name, kinds in ERROR_CLASSES.items() if any(may_count(one, kinds) for one in counters if one)}
+    return found | {"out_of_memory"}
+
+
 class ErrorsVisible(PrometheusProbe):
     """Which kinds of failures the endpoint's counters tell apart."""
 
@@ -213,7 +284,13 @@ class ErrorsVisible(PrometheusProbe):
     items = ("observability.errors",)
 
     def settles(self, item_key: str, stack: Stack) -> str:
-        return super().settles(item_key, stack) or ("" if stack.metrics else f"{stack.label} exports no metrics.")
+        if why := super().settles(item_key, stack):
+            return why
+        if not stack.metrics:
+            return f"{stack.label} exports no metrics."
+        if any(map(is_open, own_counters(stack))):
+            return f"{stack.label} names failures only once they happen, so that one is not told apart never shows."
+        return ""
 
     async def read(self, scope: Scope, target: Target) -> Observation:
         seen, fault = await failures(scope)
@@ -227,7 +304,18 @@ class ErrorsVisible(PrometheusProbe):
                 return reading.problem
             if reading.total:
                 kinds["kube_pod_container_status_last_terminated_reason"] = {"oomkilled": reading.total}
-        return {"kinds": kinds, "counters": sorted(failure_counters(scope)), "known": scope.stack is not None}
+        counters = failure_counters(scope)
+        before, outcome = await scope.elsewhere(sorted(GATEWAYS - scope.names))
+        if outcome.error:
+            return outcome.problem
+        return {
+            "kinds": kinds,
+            "counters": sorted(counters),
+            "able": sorted({*counters, *own_counters(scope.stack)}),
+            "unknown": unknown_counters(scope)[:6],
+            "before": before,
+            "known": scope.stack is not None,
+        }
 
     def claimed(self, claims: Claims) -> str:
         return joined([text.replace("_", " ") for text in texts_of(claims.get("classes"))])
@@ -243,15 +331,26 @@ class ErrorsVisible(PrometheusProbe):
         if not classes:
             return nothing_claimed("" if seen == "none" else seen)
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen}
-        words["rule"] = "every claimed kind was counted by itself: verified; nothing counts errors: contradicted"
+        words["rule"] = (
+            "every claimed kind was counted by itself: verified; one that nothing which is kept can count: contradicted"
+        )
         if shown == set(classes):
             return Judgement(VERIFIED, reason=f"{counters} counted {seen}; {where_of(observation)}.", **words)
-        if not counters:
-            if observation.get("known") is True:
-                reason = f"{where_of(observation)} keeps this endpoint's metrics, but none that tells errors apart."
-                return Judgement(CONTRADICTED, reason=reason, **words)
+        if not counters and observation.get("known") is not True:
             why = f"{where_of(observation)}: none of the names is known, so errors cannot be told apart."
-            return inconclusive(why, claimed=self.claimed(claims))
+            return inconclusive(why, claimed=self.claimed(claims), rule=words["rule"])
+        never = set(classes) - shown - _able(observation, "able", "counters", "kinds")
+        unknown = [text_of(name) for key in ("unknown", "before") for name in list_of(observation.get(key))]
+        if sure := never - _able(observation, "unknown", "before"):
+            lost = joined([name.replace("_", " ") for name in classes if name in sure])
+            told = f"can count {lost} ({counters})" if counters else "that tells errors apart"
+            reason = f"{where_of(observation)} keeps this endpoint's metrics, but none {told}."
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        if never:
+            lost = joined([name.replace("_", " ") for name in classes if name in never])
+            why = f"Whether {joined(unknown, 3)} tells {lost} apart for this endpoint is not known here"
+            why = f"{why}; {where_of(observation)}."
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
         missing = joined([name.replace("_", " ") for name in classes if name not in shown])
         why = f"{counters} counted {seen}; {missing} did not happen yet, or is not told apart. {where_of(observation)}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])

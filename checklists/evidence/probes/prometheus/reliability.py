@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from checklists.evidence.metrics import Histogram, bucket_of_quantile
@@ -19,14 +18,29 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    moment,
     nothing_claimed,
     number_of,
     plain,
     text_of,
 )
-from checklists.evidence.probes.prometheus.base import MIN_SAMPLES, WEEK, WINDOW, PrometheusProbe, Scope, where_of
+from checklists.evidence.probes.prometheus.base import (
+    MIN_SAMPLES,
+    PEAK,
+    PrometheusProbe,
+    Scope,
+    where_of,
+    window_of,
+)
 from checklists.evidence.probes.prometheus.failures import counted, failure_counters, failures
-from checklists.evidence.probes.prometheus.load import MONTH, bounds_of, load_history, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import (
+    MONTH,
+    days_of_test,
+    load_history,
+    peaks_by_day,
+    short,
+    value_of,
+)
 from checklists.evidence.probes.prometheus.performance import SHOWN, UNITS
 from checklists.evidence.probes.prometheus.restarts import counts_by, early_and_late, restarts
 from checklists.evidence.sources.exporters import FAULTS, REJECTED, TIMED_OUT
@@ -34,6 +48,7 @@ from checklists.evidence.units import convert
 
 STANDS_OUT = 3.0  # times the usual daily peak: somebody tested there
 BAD_SHARE = 0.05
+FULL = 0.5  # of the limit: what was seen at once, between two looks, while it refused
 
 
 class Backpressure(PrometheusProbe):
@@ -48,7 +63,7 @@ class Backpressure(PrometheusProbe):
         queries = {
             key: expression
             for key, meaning in (("running", "requests_running"), ("waiting", "requests_waiting"))
-            if (expression := scope.either(f"max(max_over_time({{}}[{WINDOW}]))", scope.candidates(meaning)))
+            if (expression := scope.either(f"max({PEAK})", scope.candidates(meaning)))
         }
         readings, outcome = await scope.prometheus.many(queries)
         seen, fault = await failures(scope)
@@ -70,9 +85,9 @@ class Backpressure(PrometheusProbe):
         rejected = value_of(observation, "rejected") or 0.0
         if most is None:
             return nothing_claimed(short(running) if running else "", "at once at most")
-        source = f"of one replica {WEEK}, {where_of(observation)}"
+        source = f"of one replica {window_of(observation)}, {where_of(observation)}"
         if running is None and not rejected:
-            why = f"{where_of(observation)} tells neither requests at once nor refusals {WEEK}."
+            why = f"{where_of(observation)} tells neither requests at once nor refusals {window_of(observation)}."
             return inconclusive(why, claimed=self.claimed(claims))
         told = [f"{short(running)} at once at most"] if running is not None else []
         told += [f"{short(waiting)} waiting"] if waiting is not None else []
@@ -84,6 +99,10 @@ class Backpressure(PrometheusProbe):
         if running is not None and running > most:
             reason = f"{short(running)} requests ran at once, more than the limit; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
+        if how == "reject" and rejected and (running is None or running < FULL * most):
+            seen = "how many ran at once is not told" if running is None else f"only {short(running)} ran at once"
+            why = f"{int(rejected)} requests were refused, perhaps by another limit: {seen}; {source}."
+            return inconclusive(why, **{key: words[key] for key in ("claimed", "observed", "rule")})
         if how == "reject" and rejected:
             counters = joined([text_of(name) for name in list_of(observation.get("counters"))])
             reason = (
@@ -97,7 +116,7 @@ class Backpressure(PrometheusProbe):
         why = f"It was not seen to be full: {joined(told)}, {source}."
         if running == most or waiting or rejected:
             why = f"What happens when it is full was not seen clearly: {joined(told)}, {source}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=joined(told))
+        return inconclusive(why, claimed=self.claimed(claims), observed=joined(told), rule=words["rule"])
 
 
 class Timeouts(PrometheusProbe):
@@ -109,16 +128,11 @@ class Timeouts(PrometheusProbe):
     histograms = ("end_to_end_seconds",)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
-        seen: Observation = {"histogram": None}
-        for name, meaning in scope.histograms("end_to_end_seconds")[:3]:
-            buckets = scope.own(f"{name}_bucket", meaning.labels)
-            reading = await scope.prometheus.instant(f"sum by (le) (increase({buckets}[{WINDOW}]))")
-            if reading.error:
-                return reading.problem
-            if (histogram := reading.histogram(name)) is not None and histogram.count > 0:
-                seen["histogram"] = histogram.scaled(meaning.factor).as_json()
-                break
+        histogram, reading = await scope.histogram("end_to_end_seconds")
+        if reading.error:
+            return reading.problem
         cut, fault = await failures(scope)
+        seen = {"histogram": histogram.as_json() if histogram is not None else None}
         return fault or {**seen, "timed_out": counted(cut, TIMED_OUT), "counters": sorted(cut)[:10]}
 
     def claimed(self, claims: Claims) -> str:
@@ -133,8 +147,10 @@ class Timeouts(PrometheusProbe):
             return nothing_claimed("")
         if histogram is None or histogram.count < MIN_SAMPLES:
             count = int(histogram.count) if histogram else 0
-            why = f"Only {count} requests {WEEK}, {where_of(observation)}; at least {MIN_SAMPLES} are needed."
-            return inconclusive(why, claimed=self.claimed(claims))
+            why = f"Only {count} requests {window_of(observation)}, {where_of(observation)}"
+            return inconclusive(
+                f"{why}; at least {MIN_SAMPLES} are needed.", claimed=self.claimed(claims), samples=count
+            )
         longest, usual = bucket_of_quantile(histogram, 1.0), bucket_of_quantile(histogram, 0.95)
         if longest is None or usual is None:
             return inconclusive(f"{histogram.name} holds no samples.", claimed=self.claimed(claims))
@@ -142,7 +158,7 @@ class Timeouts(PrometheusProbe):
         over = histogram.count - _at_most(histogram, longest.lower)
         ends = "more" if longest.upper == float("inf") else f"{short(longest.upper)} s"
         observed = f"longest between {short(longest.lower)} s and {ends}"
-        source = f"{count} samples of {histogram.name} {WEEK}, {where_of(observation)}"
+        source = f"{count} samples of {histogram.name} {window_of(observation)}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": observed, "samples": count}
         words["histogram"] = histogram.picture({"server": server, **dict(outer)}, "s")
         words["rule"] = (
@@ -163,7 +179,9 @@ class Timeouts(PrometheusProbe):
             return Judgement(VERIFIED, reason=reason, **words)
         why = f"{observed}; {source}. "
         why += "No request was seen to be cut off." if longest.upper <= server else "The bucket is too coarse to tell."
-        return inconclusive(why, claimed=self.claimed(claims), observed=observed)
+        return inconclusive(
+            why, claimed=self.claimed(claims), observed=observed, rule=words["rule"], samples=words["samples"]
+        )
 
 
 def _at_most(histogram: Histogram, bound: float) -> float:
@@ -254,17 +272,7 @@ class LoadTest(PrometheusProbe):
         history, fault = await load_history(scope)
         if fault:
             return fault
-        days: dict[str, dict[str, list[float | None]]] = {}
-        for unit in ("tokens", "requests", "images", "running"):
-            low, high = bounds_of(history, unit)
-            for at, value in low.items():
-                day = days.setdefault(unit, {}).setdefault(
-                    datetime.fromtimestamp(at, UTC).date().isoformat(), [0.0, None]
-                )
-                day[0] = max(day[0] or 0.0, value)
-                if high is not None and at in high:
-                    day[1] = max(day[1] or 0.0, high[at])
-        return {"window": MONTH, "days": days}
+        return {"window": MONTH, "days": peaks_by_day(history)}
 
     def claimed(self, claims: Claims) -> str:
         return f"tested on {text_of(claims.get('date'))}" if text_of(claims.get("date")) else ""
@@ -273,16 +281,13 @@ class LoadTest(PrometheusProbe):
         profile = others.get("performance.load-profile", {})
         peak, unit = number_of(profile.get("peak")), text_of(profile.get("unit"))
         series, read_in, claimed_in = UNITS.get(unit, ("", "", ""))
-        try:
-            day = date.fromisoformat(text_of(claims.get("date"))[:10])
-        except ValueError:
+        around = days_of_test(claims)
+        if not around:
             return nothing_claimed("")
         claimed = self.claimed(claims)
         if peak is None or not series:
             return inconclusive("No peak load is claimed that the test could have reached.", claimed=claimed)
         shown = SHOWN.get(claimed_in, "requests at once")
-        # The day as written, in whatever time zone: the days beside it count too.
-        around = {(day + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)}
         days = dict_of(dict_of(observation.get("days")).get(series))
         there = [pair for key, pair in days.items() if key in around and isinstance(pair, list) and len(pair) == 2]
         usual = [
@@ -296,7 +301,7 @@ class LoadTest(PrometheusProbe):
         low = convert(max(lows), read_in, claimed_in) or 0.0
         high = None if None in highs else convert(max(v for v in highs if v is not None), read_in, claimed_in)
         middle = convert(statistics.median(usual), read_in, claimed_in) if usual else None
-        source = f"{where_of(observation)}, on {day.isoformat()} or a day beside it"
+        source = f"{where_of(observation)}, on {text_of(claims.get('date'))[:10]} or a day beside it"
         goal = f"the claimed peak is {plain(peak)}"
         words: dict[str, Any] = {"claimed": claimed, "observed": short(low), "unit": shown}
         words["rule"] = (
@@ -304,7 +309,8 @@ class LoadTest(PrometheusProbe):
         )
         if low >= peak:
             return Judgement(VERIFIED, reason=f"The load reached {short(low)} {shown}, {goal}; {source}.", **words)
-        stands_out = middle is not None and len(usual) >= 3 and low >= STANDS_OUT * middle and low > 0
+        most = convert(max(usual), read_in, claimed_in) if usual else None
+        stands_out = middle is not None and len(usual) >= 3 and low >= STANDS_OUT * middle and low > (most or 0)
         if stands_out and high is not None and high < peak:
             reason = (
                 f"The load reached {short(high)} {shown}, {goal}; {source}. Usual on other days "
@@ -312,4 +318,4 @@ class LoadTest(PrometheusProbe):
             )
             return Judgement(CONTRADICTED, reason=reason, **words)
         why = f"The load reached {short(low)} {shown}, {goal}; {source}. The test may have run elsewhere."
-        return inconclusive(why, claimed=claimed, observed=short(low), unit=shown)
+        return inconclusive(why, claimed=claimed, observed=short(low), unit=shown, rule=words["rule"])

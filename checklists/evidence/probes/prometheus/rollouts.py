@@ -18,6 +18,7 @@ from checklists.evidence.probes.base import (
     dict_of,
     inconclusive,
     list_of,
+    moment,
     nothing_claimed,
     text_of,
 )
@@ -30,7 +31,7 @@ from checklists.evidence.probes.prometheus.base import (
     whole_or_zero,
 )
 from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
-from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, short, value_of
 from checklists.evidence.sources.exporters import ARGO_INFO, ARGO_STRATEGIES, FLAGGER_WEIGHT, SPLITS, Split
 from checklists.evidence.sources.prometheus import STEP_S, Prometheus, Reading, any_of, matchers
 
@@ -62,15 +63,15 @@ class GradualRollout(PrometheusProbe):
         name = _REVISION.sub("", scope.workload).removesuffix("-primary")
         day = "last_over_time({}[1d])"
         queries = {
-            "argo": f"max by (strategy) {_named(ARGO_INFO, scope.namespace, {'name': name}, day)}",
-            "flagger": f"max{_named(FLAGGER_WEIGHT, scope.namespace, {'workload': name}, day)}",
+            "argo": f"max by (strategy) {_named(ARGO_INFO, scope, {'name': name}, day)}",
+            "flagger": f"max{_named(FLAGGER_WEIGHT, scope, {'workload': name}, day)}",
         }
         readings, outcome = await scope.prometheus.many(queries)
         if outcome.error:
             return outcome.problem
         weights = Reading()
         if readings["flagger"].series:
-            expression = f"max{_named(FLAGGER_WEIGHT, scope.namespace, {'workload': name})}"
+            expression = f"max{_named(FLAGGER_WEIGHT, scope, {'workload': name})}"
             weights = await scope.prometheus.range(expression, WINDOW_S, MINUTE)
         if weights.error:
             return weights.problem
@@ -115,7 +116,7 @@ class GradualRollout(PrometheusProbe):
             return Judgement(which, reason=f"{reason}: {where}.", samples=int(requests) or None, **words)
 
         def unsure(why: str) -> Judgement:
-            return inconclusive(f"{why}: {where}.", claimed=words["claimed"], observed=shown)
+            return inconclusive(f"{why}: {where}.", claimed=words["claimed"], observed=shown, rule=words["rule"])
 
         if set_to and strategy in ("canary", "weighted", "blue_green", "all_at_once"):
             same = set_to == ("canary" if strategy == "weighted" else strategy)
@@ -181,10 +182,10 @@ def _shown(set_to: str, observation: Observation, share: float | None) -> str:
     return f"{share:.1%} of the traffic first" if share is not None else "nothing that shifts traffic"
 
 
-def _named(name: str, namespace: str, labels: Mapping[str, str], template: str = "{}") -> str:
+def _named(name: str, scope: Scope, labels: Mapping[str, str], template: str = "{}") -> str:
     """Series of an object, also where Prometheus renamed its namespace because the exporter has one of its own."""
-    where = ({**labels, label: namespace} for label in ("namespace", "exported_namespace"))
-    return f"({' or '.join(template.replace('{}', name + matchers(at)) for at in where)})"
+    where = ({**labels, label: scope.namespace} for label in ("namespace", "exported_namespace"))
+    return f"({' or '.join(template.replace('{}', name + matchers(at, scope.here)) for at in where)})"
 
 
 async def _arrival(

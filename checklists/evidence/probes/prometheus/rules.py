@@ -198,9 +198,9 @@ class Objectives(RuleProbe):
             return Judgement(CONTRADICTED, reason=f"{told} {where_of(observation)}.", **words)
         if how == "equal":
             if why := self.undelivered(observation, pairs):
-                return inconclusive(f"{told} {why}", claimed=claimed, observed=shown)
+                return inconclusive(f"{told} {why}", claimed=claimed, observed=shown, rule=words["rule"])
             return Judgement(VERIFIED, reason=f"{told} {where_of(observation)}.{self.note(observation)}", **words)
-        return inconclusive(f"{told} {where_of(observation)}.", claimed=claimed, observed=shown)
+        return inconclusive(f"{told} {where_of(observation)}.", claimed=claimed, observed=shown, rule=words["rule"])
 
 
 class RollbackTrigger(RuleProbe):
@@ -243,7 +243,9 @@ class RollbackTrigger(RuleProbe):
             return Judgement(CONTRADICTED, reason=told, **words)
         if why or not trigger:
             unsure = why or "No trigger is claimed."
-            return inconclusive(f"{told} {unsure}", claimed=words["claimed"], observed=words["observed"])
+            return inconclusive(
+                f"{told} {unsure}", claimed=words["claimed"], observed=words["observed"], rule=words["rule"]
+            )
         promise = self.promise(claims)
         alerts = [row for row in list_of(observation.get("thresholds")) if dict_of(row).get("alerting") is True]
         how, pairs, said = self.weighed(claims, {**observation, "thresholds": alerts}, promise)
@@ -258,7 +260,7 @@ class RollbackTrigger(RuleProbe):
             reason = f"{said} {told} {where_of(observation)}.{self.note(observation)}"
             return Judgement(VERIFIED, reason=reason, **words)
         reason = f"{said} {told} {where_of(observation)}."
-        return inconclusive(reason, claimed=trigger, observed=words["observed"])
+        return inconclusive(reason, claimed=trigger, observed=words["observed"], rule=words["rule"])
 
     def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
         return self.judge(self.items[0], claims, observation, others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from checklists.evidence.metrics import Histogram, bucket_of_quantile
@@ -20,6 +20,7 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    moment,
     nothing_claimed,
     number_of,
     plain,
@@ -27,15 +28,17 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
+    PEAK,
     WEEK,
     WINDOW,
     PrometheusProbe,
     Scope,
     where_of,
     whole_or_zero,
+    window_of,
 )
 from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
-from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, moment, short, value_of
+from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, short, value_of
 from checklists.evidence.probes.prometheus.restarts import early_and_late, restarts
 from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
 
@@ -55,8 +58,12 @@ class ColdStart(PrometheusProbe):
     async def read(self, scope: Scope, target: Target) -> Observation:
         queries = {
             key: expression
-            for key, meaning in (("startup", "startup_seconds"), ("load", "weight_load_seconds"))
-            if (expression := scope.either(f"max(max_over_time({{}}[{WINDOW}]))", scope.candidates(meaning)))
+            for meaning, most, least in (
+                ("startup_seconds", "startup", "startup_least"),
+                ("weight_load_seconds", "load", "load_least"),
+            )
+            for key, how in ((most, "max"), (least, "min"))
+            if (expression := scope.either(f"{how}({how}_over_time({{}}[{WINDOW}]))", scope.candidates(meaning)))
         }
         if scope.pods:
             queries["start"] = scope.on_pods("kube_pod_start_time", f"last_over_time({{}}[{WINDOW}])")
@@ -75,8 +82,8 @@ class ColdStart(PrometheusProbe):
             # A pod from before the window may have become ready again inside it.
             if (began := started.get(_pod(series))) is not None and series.value >= began > since
         ]
-        startup, load = (readings.get(key, empty).total for key in ("startup", "load"))
-        return {"pods": sorted(took)[:200], "startup": startup, "load": load}
+        told = ("startup", "startup_least", "load", "load_least")
+        return {"pods": sorted(took)[:200], **{key: readings.get(key, empty).total for key in told}}
 
     def claimed(self, claims: Claims) -> str:
         wanted = number_of(claims.get("seconds"))
@@ -107,16 +114,23 @@ class ColdStart(PrometheusProbe):
                 reason = f"{spread}, {short(middle)} s in the middle, {source}."
                 return Judgement(CONTRADICTED, observed=short(middle), reason=reason, samples=len(took), **words)
             why = f"{spread} {source}: some took longer than claimed, most did not."
-            return inconclusive(why, claimed=plain(wanted), observed=short(max(took)), unit="s")
+            return inconclusive(
+                why, claimed=plain(wanted), observed=short(max(took)), unit="s", rule=words["rule"], samples=len(took)
+            )
         source = f"by the server's own account, {where_of(observation)}"
         if startup or load:
-            least = max(startup or 0.0, load or 0.0)
+            # The quickest start of all: that one of several took longer refutes no more here than above.
+            quickest = (number_of(observation.get(key)) or 0.0 for key in ("startup_least", "load_least"))
+            least = max(quickest)
             if least > wanted:
                 return Judgement(CONTRADICTED, observed=short(least), reason=f"{short(least)} s {source}.", **words)
+        if startup and startup > wanted:
+            why = f"Up to {short(startup)} s {source}: some took longer than claimed, not all."
+            return inconclusive(why, claimed=plain(wanted), observed=short(startup), unit="s", rule=words["rule"])
         if startup:
             return Judgement(VERIFIED, observed=short(startup), reason=f"{short(startup)} s {source}.", **words)
         why = f"Loading the weights alone took {short(seen)} s {source}; what comes on top is not told."
-        return inconclusive(why, claimed=plain(wanted), observed=short(seen), unit="s")
+        return inconclusive(why, claimed=plain(wanted), observed=short(seen), unit="s", rule=words["rule"])
 
 
 def _pod(series: Any) -> tuple[str, str]:
@@ -139,8 +153,8 @@ class WarmUp(PrometheusProbe):
             return {"error": "no_restart", "why": "No replica started between one hour and two days ago."}
         seen: list[dict[str, Any]] = []
         for start in found:
-            for name, meaning in scope.histograms("first_token_seconds", "end_to_end_seconds")[:1]:
-                early, late = await early_and_late(scope, start, f"{name}_bucket", meaning.labels, "le")
+            for series, name, meaning in scope.distributions("first_token_seconds", "end_to_end_seconds")[:1]:
+                early, late = await early_and_late(scope, start, series, meaning.labels, "le")
                 if early.error or late.error:
                     return (early if early.error else late).problem
                 pair = early.histogram(name), late.histogram(name)
@@ -175,7 +189,9 @@ class WarmUp(PrometheusProbe):
             if first.upper <= GAP * then.upper < float("inf"):
                 return Judgement(VERIFIED, reason=f"The first requests were no slower: {observed}; {source}.", **words)
             why = f"The buckets are too coarse to tell: {observed}; {source}."
-            return inconclusive(why, claimed=claimed[:120], observed=observed)
+            return inconclusive(
+                why, claimed=claimed[:120], observed=observed, rule=words["rule"], samples=words["samples"]
+            )
         why = f"{where_of(observation)}: fewer than {MIN_SAMPLES} requests in ten minutes after a start, or after them."
         return inconclusive(why, claimed=claimed[:120])
 
@@ -197,8 +213,7 @@ class BatchQueue(PrometheusProbe):
         if not waiting:
             return {"error": "no_queue", "why": f"Prometheus has no queue length of this endpoint {WEEK}."}
         queries = {
-            key: scope.either(f"{how}(max_over_time({{}}[{WINDOW}]))", waiting)
-            for key, how in (("replica", "max"), ("together", "sum"))
+            key: scope.either(f"{how}({PEAK})", waiting) for key, how in (("replica", "max"), ("together", "sum"))
         }
         readings, outcome = await scope.prometheus.many(queries)
         return outcome.problem or {"name": waiting[0][0], **{key: row.total for key, row in readings.items()}}
@@ -212,10 +227,13 @@ class BatchQueue(PrometheusProbe):
         longest, together = value_of(observation, "replica"), value_of(observation, "together")
         name = text_of(observation.get("name"))
         if longest is None or together is None:
-            return inconclusive(f"{where_of(observation)}: {name} has no samples {WEEK}.", claimed=self.claimed(claims))
+            return inconclusive(
+                f"{where_of(observation)}: {name} has no samples {window_of(observation)} of a replica that runs now.",
+                claimed=self.claimed(claims),
+            )
         if wanted is None:
             return nothing_claimed(short(longest), "waiting at most")
-        source = f"{name} {WEEK}, {where_of(observation)}"
+        source = f"{name} {window_of(observation)}, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": plain(wanted), "unit": "requests", "observed": short(longest)}
         words["rule"] = "longest queue ≤ claim, all replicas together: verified; of one replica > claim: contradicted"
         if longest > wanted:
@@ -223,10 +241,18 @@ class BatchQueue(PrometheusProbe):
                 CONTRADICTED, reason=f"{short(longest)} requests waited at one replica; {source}.", **words
             )
         if longest == 0:
-            return inconclusive(f"Nothing ever waited; {source}.", claimed=plain(wanted), observed="0", unit="requests")
+            return inconclusive(
+                f"Nothing ever waited; {source}.",
+                claimed=plain(wanted),
+                observed="0",
+                unit="requests",
+                rule=words["rule"],
+            )
         if together > wanted:
             why = f"At most {short(longest)} waited at one replica, {short(together)} at all together; {source}."
-            return inconclusive(why, claimed=plain(wanted), observed=short(longest), unit="requests")
+            return inconclusive(
+                why, claimed=plain(wanted), observed=short(longest), unit="requests", rule=words["rule"]
+            )
         return Judgement(VERIFIED, reason=f"At most {short(together)} requests waited; {source}.", **words)
 
 
@@ -234,13 +260,13 @@ async def scaler_of(scope: Scope) -> tuple[dict[str, Reading], Outcome]:
     """What Kubernetes tells of the scaler of the endpoint's workload: its metrics, bounds, and KEDA's triggers."""
     namespace, workload = scope.namespace, scope.workload
     here = {"namespace": namespace}
-    info = _moved("kube_horizontalpodautoscaler_info", {**here, "scaletargetref_name": workload})
+    info = _moved("kube_horizontalpodautoscaler_info", {**here, "scaletargetref_name": workload}, scope.here)
     any_hpa = "count(kube_horizontalpodautoscaler_spec_max_replicas)"
     readings, outcome = await scope.prometheus.many({"info": info, "any": any_hpa})
     names = {series.labels.get("horizontalpodautoscaler", "") for series in readings["info"].series} - {""}
     if outcome.error or not names:
         return readings, outcome
-    only = {"horizontalpodautoscaler": any_of(sorted(names))}
+    only = {"horizontalpodautoscaler": any_of(sorted(names)), **scope.here}
     queries = {
         key: _moved(f"kube_horizontalpodautoscaler_{name}", here, only)
         for key, name in (
@@ -251,7 +277,7 @@ async def scaler_of(scope: Scope) -> tuple[dict[str, Reading], Outcome]:
     }
     objects = sorted(name.removeprefix("keda-hpa-") for name in names if name.startswith("keda-hpa-"))
     if objects:
-        queries["keda"] = _moved("keda_scaler_metrics_value", here, {"scaledObject": any_of(objects)})
+        queries["keda"] = _moved("keda_scaler_metrics_value", here, {"scaledObject": any_of(objects), **scope.here})
     more, outcome = await scope.prometheus.many(queries)
     return {**readings, **more}, outcome
 
@@ -321,8 +347,8 @@ class ScalingStrategy(PrometheusProbe):
                     "It has no HorizontalPodAutoscaler, others have; whether Knative, Ray Serve or something else "
                     f"scales it does not show: {source}."
                 )
-            return inconclusive(why, claimed=self.claimed(claims), observed=seen)
-        if strategy == "fixed" and low != high:
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
+        if strategy == "fixed" and low is not None and high is not None and low != high:
             return Judgement(CONTRADICTED, reason=f"It is scaled between {_n(low)} and {_n(high)}: {source}.", **words)
         for key, measured in (("min_replicas", low), ("max_replicas", high)):
             wanted = whole_or_zero(claims.get(key))
@@ -333,9 +359,11 @@ class ScalingStrategy(PrometheusProbe):
             if not fits:
                 reason = f"{key.replace('_', ' ').capitalize()}: claimed {_n(wanted)}, set {_n(measured)}; {source}."
                 return Judgement(CONTRADICTED, reason=reason, **words)
-        if strategy == "fixed":
+        if strategy == "fixed" and low is not None and low == high:
             return Judgement(VERIFIED, reason=f"Its scaler holds it at {_n(low)}: {source}.", **words)
-        if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and not _same_signal(signal, "cpu memory"):
+        # A schedule may set the bounds of a scaler, and who names no signal may mean this one.
+        by_signal = bool(signal) and strategy not in ("fixed", "scheduled") and not _same_signal(signal, "cpu memory")
+        if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and by_signal:
             return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
         if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
             return Judgement(VERIFIED, reason=f"It is scaled by a schedule: {source}.", **words)
@@ -344,7 +372,7 @@ class ScalingStrategy(PrometheusProbe):
                 VERIFIED, reason=f"It is scaled on {seen}, between {_n(low)} and {_n(high)}: {source}.", **words
             )
         why = f"It is scaled on {seen}; whether that is what is claimed, a person must tell: {source}."
-        return inconclusive(why, claimed=self.claimed(claims), observed=seen)
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
 
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
@@ -422,13 +450,14 @@ class LoadNotes(PrometheusProbe):
             for kind in ("deployment", "statefulset"):
                 name = f"kube_{kind}_status_replicas"
                 reading = await scope.prometheus.range(
-                    f"max({_moved(name, {**here, kind: scope.workload})})", HISTORY_S
+                    f"max({_moved(name, {**here, kind: scope.workload}, scope.here)})", HISTORY_S
                 )
                 if reading.points:
                     points, source = reading.points, name
                     break
         if not points:
-            expression = f"count(count by (instance) ({scope.own(scope.anchor)}))"
+            by = "namespace, pod, exported_namespace, exported_pod" if scope.pods else "instance"
+            expression = f"count(count by ({by}) ({scope.own(scope.anchor)}))"
             reading = await scope.prometheus.range(expression, HISTORY_S)
             if reading.error:
                 return reading.problem
@@ -436,13 +465,11 @@ class LoadNotes(PrometheusProbe):
         if not points:
             return {"error": "no_replicas", "why": f"Prometheus shows no replica of this endpoint {MONTH}."}
         seen: Observation = {"window": MONTH, "from": source, "steps": len(points), "ceiling": ceiling}
-        values = sorted(points.values())
-        brief = math.ceil(SUSTAINED * len(values)) - 1  # so many steps may lie beyond
-        seen |= {"min": values[0], "max": values[-1]}
-        # What was reached, and what was gone below, for at least that share of the time.
-        seen |= {"sustained_min": values[brief], "sustained_max": values[-1 - brief]}
+        low, high = sustained(points.values())
+        seen |= {"min": min(points.values()), "max": max(points.values()), "sustained_min": low, "sustained_max": high}
         if ceiling:
-            seen["pinned"] = sum(value >= ceiling for value in points.values()) / len(points)
+            # More than the maximum of today: it was another one then.
+            seen["pinned"] = sum(value == ceiling for value in points.values()) / len(points)
         return seen
 
     def claimed(self, claims: Claims) -> str:
@@ -465,8 +492,15 @@ class LoadNotes(PrometheusProbe):
             f"replicas stay between rest and peak: verified; above or below for {SUSTAINED:.0%} of at least a day, or "
             "pinned at the maximum: contradicted; for less time: inconclusive"
         )
+        unsure: dict[str, Any] = {key: words[key] for key in ("claimed", "observed", "rule")}
         often_low, often_high = (value_of(observation, f"sustained_{end}") for end in ("min", "max"))
         for_long = f"for {SUSTAINED:.0%} of the time or more"
+        if not by_kubernetes:
+            why = (
+                f"{seen} addresses were scraped. One replica may have several, and one that was not scraped may have "
+                f"run all the same. {source}."
+            )
+            return inconclusive(why, unit="replicas", samples=int(value_of(observation, "steps") or 0), **unsure)
         if often_high is not None and often_high > peak and days >= 1:
             reason = f"{_n(often_high)} replicas or more ran {for_long}, more than noted; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
@@ -474,17 +508,19 @@ class LoadNotes(PrometheusProbe):
         if pinned >= PINNED and ceiling is not None and rest < ceiling and days >= 1:
             reason = f"It stood at the scaler's maximum of {_n(ceiling)} for {pinned:.0%} of the time; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
-        if often_low is not None and often_low < rest and by_kubernetes and days >= 1:
+        if often_low is not None and often_low < rest and days >= 1:
             reason = f"{_n(often_low)} replicas or fewer existed {for_long}, fewer than noted; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
-        if low < rest and not by_kubernetes:
-            why = f"{seen} replicas were scraped; one that was not scraped may have run all the same. {source}."
-            return inconclusive(why, claimed=self.claimed(claims), observed=seen, unit="replicas")
         if days < 1:
-            return inconclusive(
-                f"{source}: less than a day.", claimed=self.claimed(claims), observed=seen, unit="replicas"
-            )
+            return inconclusive(f"{source}: less than a day.", unit="replicas", **unsure)
         if high > peak or low < rest:
             why = f"{seen} replicas ran, but not {for_long} beyond what is noted: a rollout may explain it; {source}."
-            return inconclusive(why, claimed=self.claimed(claims), observed=seen, unit="replicas")
+            return inconclusive(why, unit="replicas", **unsure)
         return Judgement(VERIFIED, reason=f"{seen} replicas ran; {source}.", **words)
+
+
+def sustained(values: Iterable[float]) -> tuple[float, float]:
+    """What was gone below, and what was reached, for at least ``SUSTAINED`` of the time; of one value, that value."""
+    ordered = sorted(values)
+    brief = math.ceil(SUSTAINED * len(ordered)) - 1  # so many steps may lie beyond
+    return ordered[brief], ordered[-1 - brief]
