@@ -49,8 +49,17 @@ class Judgement:
     histogram: Mapping[str, Any] | None = None
 
 
-def inconclusive(reason: str, *, claimed: str = "", observed: str = "", unit: str = "") -> Judgement:
-    return Judgement(INCONCLUSIVE, claimed, observed, unit, reason)
+def inconclusive(
+    reason: str,
+    *,
+    claimed: str = "",
+    observed: str = "",
+    unit: str = "",
+    rule: str = "",
+    samples: int | None = None,
+) -> Judgement:
+    """Not settled, and why; with the rule that was not met and the number of samples where there are such."""
+    return Judgement(INCONCLUSIVE, claimed, observed, unit, reason, rule, samples)
 
 
 def nothing_claimed(observed: str, unit: str = "") -> Judgement:

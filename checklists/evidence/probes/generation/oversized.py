@@ -114,7 +114,7 @@ class OversizedInput(Probe):
         wanted, unit = number_of(claims.get("max_input")), text_of(claims.get("unit")) or "tokens"
         if wanted is None:
             return nothing_claimed("")
-        claimed = {"claimed": plain(wanted), "unit": unit}
+        claimed: dict[str, Any] = {"claimed": plain(wanted), "unit": unit}
         if observation.get("error") != "not_allowed" and (
             number_of(observation.get("wanted")) != wanted or text_of(observation.get("unit")) != unit
         ):
