@@ -47,6 +47,11 @@ async def list_models(visit: Visit) -> Listed:
         path, answer = await _first(visit, listing.paths, listing.method)
         listed.answers.append(answer)
         found = [row for place in places(answer.json(), listing.rows) if (row := _row(place, listing, path))]
+        for name in (name for name, spot in listing.fields.items() if spot.apart):
+            ids = {text_of(row.get("id")).casefold() for row in found}
+            for row in found:
+                if text_of(row.get(name)).casefold() in ids:
+                    row.pop(name, None)
         if found:
             _merge(listed, found)
             listed.where.append(path)
@@ -185,8 +190,6 @@ def _merge(listed: Listed, found: list[Row]) -> None:
             listed.rows.append(known[name])
         sources = row.pop("from", {})
         mine = known[name]
-        if row.get("root") and same_name(text_of(mine.get("root")), name):
-            mine["root"] = ""  # it only repeated the name
         mine |= {key: value for key, value in row.items() if key in NAMES and not mine.get(key)}
         listed.readings += [
             {"means": key, "value": value, "where": sources.get(key, ""), "model": name}

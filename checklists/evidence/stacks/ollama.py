@@ -30,4 +30,5 @@ STACK = Stack(
     main=(Route("/api/tags"), Route("/v1/models"), Route("/v1/chat/completions", "POST")),
     beside=(Route("/api/ps"),),
     metrics_paths=(),
+    alias=True,
 )
