@@ -230,7 +230,7 @@ def test_without_claims_a_burst_is_told() -> None:
         assert judge(BURST, item, {}, observation).verdict == "inconclusive"
 
 
-# One slow request
+# Two slow requests
 
 ITEM = "reliability.timeouts"
 
@@ -242,10 +242,17 @@ def slowly(chat: Any, seconds: float = 1.0, **claims: Any) -> Any:
     return judge(SLOW, ITEM, claimed, observation), server
 
 
-def ends(after: float, how: Any) -> Any:
+def ends(after: float, how: Any, *later: Any, control: float = 0.0) -> Any:
+    """Slow requests end so, the second after another time or in another way if that is given; tiny ones at once."""
+    calls = iter([(after, how), later or (after, how)])
+
     def chat(request: Request) -> None:
-        time.sleep(after)
-        how(request)
+        if request.json()["max_tokens"] <= 16:
+            time.sleep(control)
+            return request.reply(200, completion())
+        seconds, way = next(calls)
+        time.sleep(seconds)
+        return way(request)
 
     return chat
 
@@ -253,6 +260,7 @@ def ends(after: float, how: Any) -> Any:
 @pytest.fixture
 def margin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow, "MARGIN_S", 0.6)
+    monkeypatch.setattr(slow, "STAGGER_S", 0.2)
 
 
 @pytest.mark.usefixtures("margin")
@@ -265,6 +273,7 @@ def margin(monkeypatch: pytest.MonkeyPatch) -> None:
         (0.3, lambda request: error(request, 504), "contradicted"),
         (2.5, lambda request: request.reply(200, completion()), "contradicted"),
         (0.1, lambda request: request.reply(200, completion()), "inconclusive"),
+        (0.5, lambda request: request.raw.connection.close(), "inconclusive"),
         (0.9, lambda request: error(request, 500), "inconclusive"),
         (0.0, lambda request: error(request, 401), "inconclusive"),
         (0.0, lambda request: request.raw.connection.close(), "inconclusive"),
@@ -275,15 +284,46 @@ def test_a_slow_request_must_end_at_the_claimed_time(after: float, how: Any, ver
     assert judgement.verdict == verdict, judgement.reason
 
 
+@pytest.mark.usefixtures("margin")
 @pytest.mark.parametrize(
-    ("status", "kind", "verdict"),
-    [(None, "protocol", "inconclusive"), (None, "unreachable", "inconclusive"), (504, "", "contradicted")],
+    "chat",
+    [
+        ends(0.3, lambda request: error(request, 504), 1.0, lambda request: error(request, 504)),
+        ends(1.0, lambda request: error(request, 504), 2.5, lambda request: request.reply(200, completion())),
+        ends(2.5, lambda request: request.reply(200, completion()), 0.1, lambda request: error(request, 504)),
+        ends(2.5, lambda request: request.reply(200, completion()), control=0.5),  # there is a queue
+    ],
 )
-def test_a_connection_that_broke_early_once_is_no_time_out_but_an_early_504_is(
-    status: int | None, kind: str, verdict: str
-) -> None:
-    observation = {"limit_s": 10.0, "status": status, "kind": kind, "seconds": 4.0}
-    assert judge(SLOW, ITEM, {"server_seconds": 10}, observation).verdict == verdict
+def test_what_happens_to_one_request_alone_is_no_time_out(chat: Any) -> None:
+    judgement, _ = slowly(chat)
+    assert (judgement.verdict, judgement.samples) == ("inconclusive", 2), judgement
+
+
+def ended(*samples: tuple[int | None, str, float]) -> dict[str, Any]:
+    rows = [{"status": status, "kind": kind, "seconds": seconds} for status, kind, seconds in samples]
+    return {"limit_s": 10.0, "control_ms": 20.0, "samples": rows}
+
+
+@pytest.mark.parametrize(
+    ("samples", "verdict"),
+    [
+        ([(504, "", 4.0), (504, "", 4.2)], "contradicted"),
+        ([(504, "", 4.0), (504, "", 2.0)], "inconclusive"),  # at one moment: the second began later
+        ([(None, "protocol", 4.0), (None, "protocol", 4.0)], "inconclusive"),
+        ([(None, "unreachable", 10.1), (504, "", 10.0)], "verified"),
+        ([(504, "", 8.2), (504, "", 12.4)], "inconclusive"),
+        ([(504, "", 10.1)], "inconclusive"),
+        ([], "inconclusive"),
+    ],
+)
+def test_a_time_out_ends_both_after_one_time(samples: list[Any], verdict: str) -> None:
+    assert judge(SLOW, ITEM, {"server_seconds": 10}, ended(*samples)).verdict == verdict
+
+
+def test_a_server_that_answers_no_tiny_request_is_not_asked_for_a_slow_one() -> None:
+    judgement, server = slowly(lambda request: error(request, 500))
+    assert (judgement.verdict, "small request failed" in judgement.reason) == ("inconclusive", True)
+    assert all(request.json()["max_tokens"] <= 16 for request in server.seen if request.method == "POST")
 
 
 @pytest.mark.usefixtures("margin")
@@ -297,8 +337,8 @@ def test_the_shortest_of_gateway_and_server_counts_and_long_ones_are_not_waited_
 
 
 def test_a_changed_or_missing_claim_and_other_families_are_inconclusive() -> None:
-    observation = {"limit_s": 5.0, "status": 504, "kind": "", "seconds": 5.0}
-    assert judge(SLOW, ITEM, {"server_seconds": 5}, observation).verdict == "verified"
+    observation = ended((504, "", 10.0), (504, "", 10.1))
+    assert judge(SLOW, ITEM, {"server_seconds": 10}, observation).verdict == "verified"
     assert "claim changed" in judge(SLOW, ITEM, {"server_seconds": 6}, observation).reason
     assert judge(SLOW, ITEM, {}, observation).verdict == "inconclusive"
     observation, server = look(SLOW, Generator().handler(), family="embedding", claims={ITEM: {"server_seconds": 2}})
