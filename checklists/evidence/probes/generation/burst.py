@@ -82,6 +82,7 @@ class Burst(Probe):
     )
     generates = True
     bursts = True
+    by_hand = True
     cheap = False
     ttl = timedelta(days=30)
 
