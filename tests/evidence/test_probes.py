@@ -586,8 +586,40 @@ def test_open_as_claimed_is_left_to_a_reviewer_and_closed_contradicts() -> None:
     assert access(routes(VLLM, key=KEY), "none")[0].verdict == "contradicted"
 
 
-def test_client_certificates_are_not_claimed_on_plain_http() -> None:
-    assert access(routes(VLLM, key=KEY), "mtls")[0].verdict == "contradicted"
+def test_a_route_beside_that_is_closed_does_not_close_an_open_server() -> None:
+    half = {**VLLM, "/server_info": lambda request: request.reply(403), "/metrics": lambda request: request.reply(401)}
+    assert access(routes(half), "none")[0].verdict == "inconclusive"
+    assert access(lambda request: request.reply(403), "none")[0].verdict == "inconclusive"  # a firewall, perhaps
+
+
+def test_a_403_without_a_key_of_ours_may_be_a_firewalls() -> None:
+    judgement, _ = access(lambda request: request.reply(403))
+    assert (judgement.verdict, "firewall" in judgement.reason) == ("inconclusive", True)
+    assert access(lambda request: request.reply(401))[0].verdict == "verified"
+    inside = access(lambda request: request.reply(200 if KEY in request.headers.get("authorization", "") else 403))
+    assert inside[0].verdict == "inconclusive"
+
+    def guarded(request: Request) -> None:
+        request.reply(200 if KEY in request.headers.get("authorization", "") else 403)
+
+    assert access(guarded, headers=HEADERS)[0].verdict == "verified"
+
+
+@pytest.mark.parametrize("body", ["ok", {"status": "ok"}])
+def test_a_server_that_answers_everything_is_not_said_to_be_open(body: Any) -> None:
+    judgement, _ = access(lambda request: request.reply(200, body))
+    assert (judgement.verdict, "does not exist" in judgement.reason) == ("inconclusive", True), judgement
+
+
+def test_an_error_with_a_200_is_no_answer() -> None:
+    def refusing(request: Request) -> None:
+        request.reply(200, {"error": {"message": "missing key", "code": 401}})
+
+    assert access(refusing)[0].verdict == "inconclusive"
+
+
+def test_client_certificates_do_not_show_on_plain_http() -> None:
+    assert access(routes(VLLM, key=KEY), "mtls")[0].verdict == "inconclusive"
     asked = {"routes": [{"route": "GET /v1/models", "none": "client_certificate"}], "https": True}
     assert judge("access.control", "security.access-control", {"scheme": "mtls"}, asked).verdict == "verified"
 
