@@ -118,7 +118,7 @@ LIMITS: list[Row] = [
 ]
 
 ARGUMENTS: list[Row] = [
-    ("vllm-0.11-development", "serving.arguments", PRECISION, {"precisions": ["bf16"]}, {"precisions": ["fp16"]}),
+    ("vllm-0.11-development", "serving.arguments", PRECISION, {"precisions": ["fp8"]}, {"precisions": ["fp16"]}),
     ("sglang-0.5", "serving.arguments", PRECISION, {"precisions": ["bf16", "fp8"]}, {"precisions": ["fp16"]}),
     ("tei-1.9", "serving.arguments", PRECISION, {"precisions": ["fp16"]}, {"precisions": ["fp32"]}),
     (
