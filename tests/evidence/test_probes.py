@@ -240,6 +240,17 @@ def test_a_server_that_is_not_ready_is_inconclusive(status: int) -> None:
     assert str(status) in verdict.reason
 
 
+@pytest.mark.parametrize("body", [{"status": "loading model"}, {"status": "unhealthy"}, "<html>Welcome</html>"])
+def test_a_health_route_that_says_otherwise_or_is_a_web_page_shows_no_health(body: Any) -> None:
+    kind = {"Content-Type": "text/html"} if isinstance(body, str) else {}
+    with serving(routes({**VLLM, "/health": lambda request: request.reply(200, body, kind)})) as server:
+        observation = observe("endpoint.health", server, stack="vllm")
+    assert judge("endpoint.health", None, {}, observation).verdict == "inconclusive"
+    with serving(routes({**VLLM, "/health": {"status": "running"}})) as server:
+        observation = observe("endpoint.health", server, stack="vllm")
+    assert judge("endpoint.health", None, {}, observation).verdict == "verified"
+
+
 # Nobody there: every probe, every item
 
 
@@ -501,6 +512,17 @@ def test_a_split_context_serves_only_its_share() -> None:
     judgement = limit(LLAMACPP, max_input=512, unit="tokens")
     assert (judgement.verdict, judgement.observed) == ("contradicted", "256")
     assert limit(LLAMACPP, max_input=256, unit="tokens").verdict == "verified"
+
+
+def test_the_limit_of_the_model_that_is_loaded_is_not_that_of_another() -> None:
+    tags = [{"name": "llama3.1:latest"}, {"name": "mistral:latest"}]
+    table = {**OLLAMA, "/api/tags": {"models": tags}}  # of which llama3.1 is loaded
+    with serving(routes(table)) as server:
+        observation = observe("model.limits", server)
+    item, claims = "identity.input-limits", {"max_input": 8192, "unit": "tokens"}
+    for model_id, verdict in (("llama3.1", "contradicted"), ("mistral", "inconclusive"), ("", "contradicted")):
+        names = {"identity.name-version": {"model_id": model_id}}
+        assert PROBES["model.limits"].judge(item, claims, observation, names).verdict == verdict, model_id
 
 
 def test_other_units_and_missing_limits_are_inconclusive() -> None:

@@ -96,6 +96,7 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
     if heard:
         readings += [_reading(fact, fact.value, "", {}) for fact in stack.facts if fact.value and fact.means in wanted]
     observation: Observation = {"stack": stack.key, "readings": readings[:MAX_READINGS]}
+    observation["listed"] = [{key: row[key] for key in CALLED if row.get(key)} for row in listed.rows]
     if not readings:
         bad = next(iter(failed), None)
         observation |= {
@@ -107,11 +108,12 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
 
 def of_model(observation: Observation, claims: Claims) -> list[Reading]:
     """The readings that count for the claimed model: those of its own and those of the whole server. All, if no model
-    of that name is among them."""
+    of that name is served; where it is, what is said of others only says nothing of it."""
     readings = [dict_of(one) for one in list_of(observation.get("readings"))]
     claimed = text_of(claims.get("model_id"))
     own = [one for one in readings if is_called(one, claimed)]
-    return [one for one in readings if one in own or not text_of(one.get("model"))] if own else readings
+    served = any(is_called(dict_of(row), claimed) for row in list_of(observation.get("listed")))
+    return [one for one in readings if one in own or not text_of(one.get("model"))] if own or served else readings
 
 
 def unsaid(stack: Stack, means: Iterable[str], what: str) -> str:
