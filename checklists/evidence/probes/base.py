@@ -329,8 +329,9 @@ class Probe(ABC):
 
     ``about`` says whether every endpoint is visited or the release once, without one. ``reads`` names its sources (see
     ``SOURCES``), ``also_reads`` the items whose claims its judgement rests on besides its own. ``generates``: it may
-    cost tokens or money, so the endpoint's owner must allow it; ``bursts``: it needs a permission of its own and is
-    never run by the schedule; ``cheap``: a few GETs; ``local``: nothing is sent, so it judges whenever a claim changes.
+    cost tokens or money, so the endpoint's owner must allow it; ``bursts``: it needs a permission of its own;
+    ``by_hand``: only a person starts it, never the schedule; ``cheap``: a few GETs; ``local``: nothing is sent, so it
+    judges whenever a claim changes.
     ``ttl`` is how long a finding counts, unless an administrator says otherwise for an item and tier.
     """
 
@@ -345,6 +346,7 @@ class Probe(ABC):
     sends: ClassVar[str]
     generates: ClassVar[bool] = False
     bursts: ClassVar[bool] = False
+    by_hand: ClassVar[bool] = False
     cheap: ClassVar[bool] = True
     local: ClassVar[bool] = False
     ttl: ClassVar[timedelta] = timedelta(days=7)

@@ -43,4 +43,5 @@ STACK = Stack(
         counter=True,
     )
     | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", "ms")},
+    alias=True,
 )

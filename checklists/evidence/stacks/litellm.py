@@ -62,4 +62,5 @@ STACK = Stack(
         }
     ),
     alias=True,
+    relays=True,
 )

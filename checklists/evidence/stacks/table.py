@@ -77,11 +77,12 @@ class Sign:
 @dataclass(frozen=True)
 class Field:
     """A place in a row of a listing. ``match``: the first group of this pattern is the value. ``only``: when it is
-    shown, if not always."""
+    shown, if not always. ``apart``: what repeats the id of a row tells nothing more, and is left out."""
 
     at: str
     match: str = ""
     only: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,9 @@ class Stack:
     """One serving stack from outside. ``read_from``: the versions all this was read from.
 
     ``health``: routes that neither generate nor call others, best first. ``main``, ``beside``: where to knock.
-    ``alias``: its model names are given by whoever set it up, and say nothing of what runs. ``wraps``: stacks that it
-    may carry inside, whose signs then show through.
+    ``alias``: its model names are given by whoever set it up, and say nothing of what runs. ``relays``: what it tells
+    of a model is the name by which it asks another server. ``partial``: it may serve what it does not list. ``wraps``:
+    stacks that it may carry inside, whose signs then show through.
     """
 
     key: str
@@ -156,6 +158,8 @@ class Stack:
     prefixes: tuple[str, ...] = ()
     metrics: Mapping[str, Meaning] = field(default_factory=dict)
     alias: bool = False
+    relays: bool = False
+    partial: bool = False
 
     @property
     def models(self) -> str:

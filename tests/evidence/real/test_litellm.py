@@ -61,12 +61,12 @@ def test_it_is_found_out_as_litellm_and_its_health_route_is_one_that_calls_no_mo
 @pytest.mark.parametrize(
     ("key", "item", "claims", "expected"),
     [
-        # Which model: the proxy says what runs behind an alias, and an alias alone proves little.
-        ("model.identity", NAME, {"model_id": "tiny-chat"}, "verified"),
-        ("model.identity", NAME, {"model_id": "openai/tiny-chat"}, "verified"),
-        ("model.identity", NAME, {"model_id": "azure/tiny-chat"}, "contradicted"),
+        # Which model: the proxy says what it asks another server for, and that is a name of that one's operator.
+        ("model.identity", NAME, {"model_id": "tiny-chat"}, "inconclusive"),
+        ("model.identity", NAME, {"model_id": "openai/tiny-chat"}, "inconclusive"),
+        ("model.identity", NAME, {"model_id": "azure/tiny-chat"}, "inconclusive"),
         ("model.identity", NAME, {"model_id": "house-chat"}, "inconclusive"),
-        ("model.identity", NAME, {"model_id": "mistral-large"}, "contradicted"),
+        ("model.identity", NAME, {"model_id": "mistral-large"}, "inconclusive"),
         ("model.limits", LIMIT, {"max_input": 4096, "unit": "tokens"}, "verified"),
         ("model.limits", LIMIT, {"max_input": 999_999, "unit": "tokens"}, "contradicted"),
         ("model.limits", "operations.runtime-constraints", {"max_concurrency": 8}, "inconclusive"),
