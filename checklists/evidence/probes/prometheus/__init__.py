@@ -20,7 +20,8 @@ from checklists.evidence.probes.prometheus.performance import Cost, LatencyOverW
 from checklists.evidence.probes.prometheus.reliability import Backpressure, LoadTest, Timeouts, WarmupValidated
 from checklists.evidence.probes.prometheus.rollouts import GradualRollout
 from checklists.evidence.probes.prometheus.rules import Objectives, RollbackTrigger
-from checklists.evidence.probes.prometheus.scaling import BatchQueue, ColdStart, LoadNotes, ScalingStrategy, WarmUp
+from checklists.evidence.probes.prometheus.scalers import ScalingStrategy
+from checklists.evidence.probes.prometheus.scaling import BatchQueue, ColdStart, LoadNotes, WarmUp
 
 __all__ = ["PROMETHEUS_PROBES", "PROMISE_PROBES"]
 

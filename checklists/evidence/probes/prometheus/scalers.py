@@ -1,0 +1,213 @@
+"""What scales the workload behind an endpoint, as Kubernetes tells it through Prometheus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from checklists.evidence.probes.base import (
+    CONTRADICTED,
+    VERIFIED,
+    Claims,
+    Judgement,
+    Observation,
+    Target,
+    inconclusive,
+    joined,
+    list_of,
+    nothing_claimed,
+    plain,
+    text_of,
+)
+from checklists.evidence.probes.prometheus.base import (
+    PrometheusProbe,
+    Scope,
+    where_of,
+    whole_or_zero,
+)
+from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
+from checklists.evidence.probes.prometheus.load import value_of
+from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
+
+
+async def scaler_of(scope: Scope) -> tuple[dict[str, Reading], Outcome]:
+    """What Kubernetes tells of the scaler of the endpoint's workload: its metrics, bounds, and KEDA's triggers."""
+    namespace, workload = scope.namespace, scope.workload
+    here = {"namespace": namespace}
+    info = moved("kube_horizontalpodautoscaler_info", {**here, "scaletargetref_name": workload}, scope.here)
+    any_hpa = "count(kube_horizontalpodautoscaler_spec_max_replicas)"
+    readings, outcome = await scope.prometheus.many({"info": info, "any": any_hpa})
+    names = {series.labels.get("horizontalpodautoscaler", "") for series in readings["info"].series} - {""}
+    if outcome.error or not names:
+        return readings, outcome
+    only = {"horizontalpodautoscaler": any_of(sorted(names)), **scope.here}
+    queries = {
+        key: moved(f"kube_horizontalpodautoscaler_{name}", here, only)
+        for key, name in (
+            ("metric", "spec_target_metric"),
+            ("min", "spec_min_replicas"),
+            ("max", "spec_max_replicas"),
+        )
+    }
+    objects = sorted(name.removeprefix("keda-hpa-") for name in names if name.startswith("keda-hpa-"))
+    if objects:
+        queries["keda"] = moved("keda_scaler_metrics_value", here, {"scaledObject": any_of(objects), **scope.here})
+    more, outcome = await scope.prometheus.many(queries)
+    return {**readings, **more}, outcome
+
+
+def moved(name: str, labels: Mapping[str, str], patterns: Mapping[str, str] | None = None) -> str:
+    """Series of an object in a namespace, also where Prometheus renamed that label to ``exported_namespace``."""
+    other = {("exported_namespace" if key == "namespace" else key): value for key, value in labels.items()}
+    return f"({name}{matchers(labels, patterns)} or {name}{matchers(other, patterns)})"
+
+
+class ScalingStrategy(PrometheusProbe):
+    """The scaler of the workload: on which metric, between which bounds.
+
+    Without a HorizontalPodAutoscaler nothing is said, for Knative, KServe and Ray Serve scale without one.
+    """
+
+    key = "prometheus.scaling-strategy"
+    title = "What scales it"
+    items = ("autoscaling.strategy",)
+    reads = KUBERNETES
+
+    async def read(self, scope: Scope, target: Target) -> Observation:
+        if not scope.pods:
+            return no_pods()
+        if not scope.workload or not scope.namespace:
+            return {"error": "no_workload", "why": "Its pods belong to several workloads, so its scaler is not clear."}
+        readings, outcome = await scaler_of(scope)
+        if outcome.error:
+            return outcome.problem
+        empty = Reading()
+        metrics = {series.labels.get("metric_name", "") for series in readings.get("metric", empty).series}
+        triggers = {
+            f"{series.labels.get('scaler', '')} {series.labels.get('metric', '')}".strip()
+            for series in readings.get("keda", empty).series
+        }
+        return {
+            "workload": scope.workload,
+            "scalers": len(readings["info"].series),
+            "elsewhere": bool(readings["any"].series),
+            "metrics": sorted(name[:200] for name in metrics if name)[:20],
+            "triggers": sorted(name[:200] for name in triggers if name)[:20],
+            "min": max((series.value for series in readings.get("min", empty).series), default=None),
+            "max": max((series.value for series in readings.get("max", empty).series), default=None),
+        }
+
+    def claimed(self, claims: Claims) -> str:
+        return joined([text for key in ("strategy", "signal") if (text := text_of(claims.get(key)))])[:150]
+
+    def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
+        strategy, signal = text_of(claims.get("strategy")), text_of(claims.get("signal"))
+        metrics = [text_of(name) for name in list_of(observation.get("metrics"))]
+        triggers = [text_of(name) for name in list_of(observation.get("triggers"))]
+        low, high = value_of(observation, "min"), value_of(observation, "max")
+        seen = joined([*metrics, *triggers]) or "no HorizontalPodAutoscaler"
+        if not strategy:
+            return nothing_claimed(seen)
+        source = f"the scaler of {text_of(observation.get('workload'))}, {where_of(observation)}"
+        words: dict[str, Any] = {"claimed": self.claimed(claims), "observed": seen}
+        words["rule"] = (
+            "a scaler on the claimed signal within the claimed bounds: verified; CPU only, or other bounds: "
+            "contradicted; no HorizontalPodAutoscaler: inconclusive"
+        )
+        if not observation.get("scalers"):
+            why = "kube-state-metrics shows no scaler of anything; perhaps it was not asked to export them."
+            if observation.get("elsewhere"):
+                why = (
+                    "It has no HorizontalPodAutoscaler, others have; whether Knative, Ray Serve or something else "
+                    f"scales it does not show: {source}."
+                )
+            return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
+        if strategy == "fixed" and low is not None and high is not None and low != high:
+            return Judgement(
+                CONTRADICTED,
+                reason=f"It is scaled between {told(low)} and {told(high)}: {source}.",
+                **words,
+            )
+        for key, measured in (("min_replicas", low), ("max_replicas", high)):
+            wanted = whole_or_zero(claims.get(key))
+            # KEDA holds a workload at zero outside its scaler, whose own minimum is one.
+            fits = (
+                measured is None or wanted is None or wanted == measured or (wanted == 0 and measured == 1 and triggers)
+            )
+            if not fits:
+                reason = (
+                    f"{key.replace('_', ' ').capitalize()}: claimed {told(wanted)}, set {told(measured)}; {source}."
+                )
+                return Judgement(CONTRADICTED, reason=reason, **words)
+        if strategy == "fixed" and low is not None and low == high:
+            return Judgement(VERIFIED, reason=f"Its scaler holds it at {told(low)}: {source}.", **words)
+        # A schedule may set the bounds of a scaler, and who names no signal may mean this one.
+        by_signal = bool(signal) and strategy not in ("fixed", "scheduled") and not _same_signal(signal, "cpu memory")
+        if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and by_signal:
+            return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
+        if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
+            return Judgement(VERIFIED, reason=f"It is scaled by a schedule: {source}.", **words)
+        if strategy == "reactive" and any(_same_signal(signal, name) for name in (*metrics, *triggers)):
+            return Judgement(
+                VERIFIED,
+                reason=f"It is scaled on {seen}, between {told(low)} and {told(high)}: {source}.",
+                **words,
+            )
+        why = f"It is scaled on {seen}; whether that is what is claimed, a person must tell: {source}."
+        return inconclusive(why, claimed=self.claimed(claims), observed=seen, rule=words["rule"])
+
+
+_SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
+_SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
+# Words that say nothing about which signal is meant.
+_IDLE = frozenset(
+    [
+        "num",
+        "per",
+        "replica",
+        "replicas",
+        "total",
+        "the",
+        "of",
+        "and",
+        "target",
+        "average",
+        "seconds",
+        "rate",
+        "vllm",
+        "sglang",
+        "s0",
+        "s1",
+        "prometheus",
+        "scaler",
+        "prometheusscaler",
+        "metric",
+        "metrics",
+        "requests",
+        "dev",
+        "fi",
+    ]
+)
+# Words that many signals share, and that tell only where there are no others.
+_VAGUE = frozenset(
+    ["latency", "token", "tokens", "time", "usage", "utilization", "utilisation", "util", "length", "request"]
+)
+
+
+def _words(text: str) -> set[str]:
+    """The words of a signal or of a metric's name that say what it is."""
+    words = re.findall(r"[a-z][a-z0-9]*", text.casefold().replace("_", " "))
+    found = {_SAME.get(word, word) for word in words if word not in _IDLE and len(word) > 1}
+    return (found - _VAGUE) or found or ({"requests"} if "requests" in words else set())
+
+
+def _same_signal(claimed: str, metric: str) -> bool:
+    """Whether a signal in words means a metric: a telling word in common, and both of a GPU or neither."""
+    ours, theirs = _words(claimed), _words(metric)
+    return bool(ours & theirs) and ("gpu" in ours) == ("gpu" in theirs)
+
+
+def told(value: float | None) -> str:
+    """A number, zero too; a question mark where there is none."""
+    return "?" if value is None else plain(value) or "0"
