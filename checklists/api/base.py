@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -19,6 +19,9 @@ from rest_framework.serializers import BaseSerializer
 from checklists.people.models import User
 from checklists.people.rules import require
 from checklists.registry.models import Model, Release
+
+if TYPE_CHECKING:
+    from checklists.api.serializers.fields import Body
 
 LARGEST_ID = 2**63 - 1
 EARLIEST, LATEST = date(2000, 1, 1), date(2200, 12, 31)  # beyond it, adding days or zones overflows somewhere
@@ -76,14 +79,14 @@ class View(GenericAPIView[Any]):
         """Refuse (403) before the body is looked at: whoever may not act need not learn what a good body is."""
         require(self.person, action, obj, message=message)
 
-    def read(self, serializer: type[BaseSerializer[Any]], *, partial: bool = False) -> dict[str, Any]:
+    def read(self, serializer: type[Body], *, partial: bool = False) -> dict[str, Any]:
         """The validated body; ``partial`` for PATCH. Raises ``ValidationError``."""
         filled = serializer(data=self.request.data, partial=partial)
         filled.is_valid(raise_exception=True)
         data: dict[str, Any] = dict(filled.validated_data)
         return data
 
-    def refuse_change(self, fixed: Mapping[str, str]) -> None:
+    def refuse_change(self, fixed: Mapping[str, Any]) -> None:
         """Refuse a body that gives one of these fields another value than it has."""
         sent = self.request.data if isinstance(self.request.data, Mapping) else {}
         errors = {name: ["This cannot be changed."] for name, value in fixed.items() if sent.get(name, value) != value}

@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from checklists.api.base import View
 from checklists.api.problems import MEDIA_TYPE
+from checklists.api.serializers.fields import Body
 from checklists.api.serializers.problems import ProblemSerializer
 
 PROBLEMS = {
@@ -63,6 +64,12 @@ class Schema(AutoSchema):
         if self.method != "DELETE":
             found |= {413, 415}
         return found | ({422} if self._is_idempotent() else set())
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]  # as the package is
+        if issubclass(serializer if isinstance(serializer, type) else type(serializer), Body):
+            schema["additionalProperties"] = False
+        return schema
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

@@ -64,6 +64,7 @@ class ProbeRun(models.Model):
         indexes = [
             models.Index(fields=["release", "-created_at"], name="evidence_runs_of_release"),
             models.Index(fields=["state", "lease_until"], name="evidence_runs_by_lease"),
+            models.Index(fields=["created_at"], name="evidence_runs_by_age"),
         ]
 
     @property
@@ -180,4 +181,5 @@ class Finding(models.Model):
             models.Index(fields=["release", "item"], condition=Q(current=True), name="evidence_current"),
             models.Index(fields=["expires_at"], condition=Q(current=True, expired_at=None), name="evidence_due"),
             models.Index(fields=["release", "-measured_at"], name="evidence_by_time"),
+            models.Index(fields=["measured_at"], condition=Q(current=False), name="evidence_replaced_by_age"),
         ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from celery import shared_task
 
 from checklists.evidence import runner, services
+
+GO_ON_S = 3000.0  # less than the schedule's hour, so that there is one such chain
 
 
 @shared_task(acks_late=True)
@@ -28,5 +32,9 @@ def expire_findings() -> None:
 
 
 @shared_task(acks_late=True)
-def drop_old() -> None:
-    services.drop_old()
+def drop_old(since: float | None = None) -> None:
+    """One bounded turn after another while there is more to drop, until the schedule starts again. ``since``: when the
+    first began, in seconds of the epoch."""
+    since = time.time() if since is None else since
+    if services.drop_old().more and time.time() - since < GO_ON_S:
+        drop_old.delay(since)

@@ -49,6 +49,19 @@ def test_every_operation_tells_its_problems(document: Any) -> None:
                     assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
 
 
+def test_every_body_says_that_it_takes_no_other_field(document: Any) -> None:
+    components = document["components"]["schemas"]
+    bodies = {
+        content["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if (content := operation.get("requestBody", {}).get("content"))
+    } - {""}
+    assert len(bodies) >= 13
+    assert {name for name in bodies if components[name].get("additionalProperties") is not False} == set()
+    assert "additionalProperties" not in components["Answer"]
+
+
 def test_posts_that_create_take_an_idempotency_key(document: Any) -> None:
     for path, methods in document["paths"].items():
         if "post" in methods:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from checklists.journal.models import Event
 from tests.api.conftest import R
+from tests.build import in_days
 
 pytestmark = pytest.mark.django_db
 
@@ -87,6 +89,85 @@ def test_a_refused_form_names_each_field(api: Any, root: Any, team: Any) -> None
     assert set(body["errors"]) == {"slug"}
     body = is_problem(api(root).post("models/", [1]), 400)
     assert set(body["errors"]) == {"body"}
+
+
+WRITES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "teams/"): {"slug": "below", "name": "Below", "parent": "search"},
+    ("PATCH", "teams/search/"): {"name": "Seek"},
+    ("POST", "models/"): {"slug": "other", "name": "Other", "team": "search", "family": "llm", "tier": 2},
+    ("PATCH", "models/assist/"): {"name": "Seek"},
+    ("POST", "models/assist/releases/"): {"version": "2.0"},
+    ("PATCH", R): {"environment": "production-eu"},
+    ("POST", f"{R}endpoints/"): {"name": "main", "url": "https://models.example.org"},
+    ("PUT", f"{R}answers/identity.lineage/"): {"status": "not_met", "revision": 0},
+    ("POST", f"{R}answers/identity.lineage/comments/"): {"body": "Why?"},
+    ("POST", f"{R}probe-runs/"): {},
+    ("POST", f"{R}waivers/"): {
+        "item": "identity.lineage",
+        "reason": "r",
+        "mitigation": "m",
+        "expires_on": in_days(9).isoformat(),
+    },
+    ("POST", f"{R}submissions/"): {"note": "Ready."},
+}
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_a_field_that_is_not_known_is_named_and_nothing_is_written(
+    api: Any, root: Any, release: Any, method: str, path: str
+) -> None:
+    people, body = api(root), WRITES[method, path]
+    before = Event.objects.count()
+    problem = is_problem(people.send(method, path, {**body, "claim": {"a": 1}}), 400)
+    assert set(problem["errors"]) == {"claim"}
+    (told,) = problem["errors"]["claim"]
+    assert told == f"There is no such field. Known are: {told.partition('are: ')[2]}"
+    assert all(name in told for name in body)
+    assert Event.objects.count() == before
+    answer = people.send(method, path, body)
+    assert answer.status_code < 300 or path.endswith("submissions/"), answer.content
+
+
+def test_a_misspelt_field_does_not_empty_an_answer(api: Any, alice: Any, release: Any) -> None:
+    path = f"{R}answers/identity.input-limits/"
+    claims = {"max_input": 8192, "unit": "tokens"}
+    saved = api(alice).put(path, {"status": "met", "claims": claims, "revision": 0}).json()
+    assert saved["claims"] == claims
+    misspelt = {"status": "met", "claim": claims, "justifcation": "x", "revision": saved["revision"]}
+    assert set(is_problem(api(alice).put(path, misspelt), 400)["errors"]) == {"claim", "justifcation"}
+    assert api(alice).get(path).json() == saved
+
+
+def test_what_was_read_can_be_written_back_with_a_change(api: Any, root: Any, alice: Any, release: Any) -> None:
+    owner = api(alice)
+    endpoint = owner.post(f"{R}endpoints/", {"name": "main", "url": "https://models.example.org"}).json()
+    for path, change in (
+        ("models/assist/", {"name": "Seek"}),
+        (R, {"environment": "production-eu"}),
+        (f"{R}endpoints/{endpoint['id']}/", {"name": "eu"}),
+    ):
+        read = owner.get(path).json()
+        written = owner.patch(path, {**read, **change})
+        assert written.status_code == 200, written.content
+        assert change.items() <= written.json().items()
+    read = owner.get(f"{R}answers/identity.lineage/").json()
+    assert owner.put(f"{R}answers/identity.lineage/", {**read, "status": "not_met"}).json()["status"] == "not_met"
+
+
+@pytest.mark.parametrize("fixed", [{"version": "9"}, {"stage": "launched"}, {"carry_over_from": "0.9"}])
+def test_what_cannot_be_changed_is_not_passed_over(api: Any, alice: Any, release: Any, fixed: dict[str, str]) -> None:
+    assert set(is_problem(api(alice).patch(R, fixed), 400)["errors"]) == set(fixed)
+
+
+def test_unknown_fields_are_told_with_the_other_faults_also_inside_and_not_without_end(
+    api: Any, root: Any, mo: Any, submitted: Any
+) -> None:
+    condition = {"text": "Soon.", "due": "2027-01-01"}
+    body = {"role": "mlops", "decision": "approve_with_conditions", "conditions": [condition], "comments": "?"}
+    problem = is_problem(api(mo).post(f"{submitted.subject}/signoffs/", body), 400)
+    assert set(problem["errors"]) == {"comments", "conditions.0.due", "conditions.0.due_on"}
+    many = is_problem(api(root).post("models/", {f"{'x' * 500}{n}": 1 for n in range(500)}), 400)
+    assert len(str(many)) < 10_000
 
 
 HOSTILE = {

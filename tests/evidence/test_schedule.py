@@ -15,6 +15,7 @@ from django.utils import timezone
 from checklists.evidence import runner, services, tasks
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, ProbeSchedule, Transcript
 from checklists.evidence.probes import PROBES, Target
+from checklists.evidence.services.retention import Dropped
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
 from checklists.registry import services as registry
 from tests.evidence.loopback import Request, loopback_client, routes, serving
@@ -226,9 +227,9 @@ def test_raw_answers_are_kept_trimmed_and_without_secrets_and_dropped_in_time(re
     long = next(each for each in kept if each.line == "GET /metrics")
     assert (len(long.body), long.truncated) == (64 * 1024, True)
     count = Transcript.objects.filter(run=asked).count()
-    assert services.drop_old() == {"answers": 0, "findings": 0, "runs": 0}
+    assert services.drop_old() == Dropped(answers=0, findings=0, runs=0, more=False)
     later = timezone.now() + timedelta(days=31)
-    assert services.drop_old(now=later)["answers"] == count
+    assert services.drop_old(now=later).answers == count
     assert Finding.objects.filter(run=asked).exists()
 
 
@@ -238,6 +239,6 @@ def test_what_stands_is_kept_however_old_and_what_was_replaced_goes(release: Any
         first, second = run(release), run(release)
     replaced = Finding.objects.filter(current=False).count()
     dropped = services.drop_old(now=timezone.now() + timedelta(days=500))
-    assert (dropped["findings"], dropped["runs"]) == (replaced, 1)
+    assert (dropped.findings, dropped.runs) == (replaced, 1)
     assert not ProbeRun.objects.filter(pk=first.pk).exists()
     assert Finding.objects.current().filter(run=second).exists()

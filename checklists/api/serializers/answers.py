@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from checklists.api.serializers.evidence import FindingSerializer
-from checklists.api.serializers.fields import PersonField, StateField, UsernameField
+from checklists.api.serializers.fields import Body, PersonField, StateField, UsernameField
 from checklists.assessments.models import Answer, Status
 
 
@@ -61,8 +61,10 @@ class AnswerSerializer(serializers.Serializer[Any]):
         return answer.is_accepted(self.context["now"])
 
 
-class AnswerSaveSerializer(serializers.Serializer[Any]):
+class AnswerSaveSerializer(Body):
     """The whole answer: what is left out is emptied. ``revision`` is the one that was read."""
+
+    shown = AnswerSerializer
 
     status = serializers.ChoiceField(Status.choices)
     claims = serializers.DictField(default=dict)
@@ -81,5 +83,5 @@ class CommentSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
-class CommentCreateSerializer(serializers.Serializer[Any]):
+class CommentCreateSerializer(Body):
     body = serializers.CharField(max_length=10_000)

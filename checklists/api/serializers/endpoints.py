@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from checklists.api.serializers.fields import Body, Shown
 from checklists.registry.models import Endpoint, Stack
 from checklists.registry.services import KEPT
 
@@ -32,7 +33,9 @@ class EndpointSerializer(serializers.Serializer[Any]):
         return dict.fromkeys(sorted(endpoint.headers), KEPT)
 
 
-class EndpointChangeSerializer(serializers.Serializer[Any]):
+class EndpointChangeSerializer(Body):
+    shown: ClassVar[Shown] = EndpointSerializer
+
     name = serializers.CharField(max_length=80, required=False)
     url = serializers.CharField(max_length=500, required=False)
     stack = serializers.ChoiceField(Stack.choices, required=False)
@@ -53,5 +56,7 @@ class EndpointChangeSerializer(serializers.Serializer[Any]):
 
 
 class EndpointCreateSerializer(EndpointChangeSerializer):
+    shown = None
+
     name = serializers.CharField(max_length=80)
     url = serializers.CharField(max_length=500)

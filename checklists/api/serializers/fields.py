@@ -1,9 +1,11 @@
-"""Fields that several concepts share."""
+"""What several concepts share: fields, and the base of everything that is sent."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from itertools import islice
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -13,6 +15,41 @@ from checklists.people.models import Team, User
 from checklists.scorecards.states import STATES
 
 HEX_DIGEST = "Lower-case hexadecimal SHA-256."
+
+
+Shown = type[serializers.Serializer[Any]] | None
+TOLD = 20  # unknown fields of one body that are named
+
+
+class Body(serializers.Serializer[Any]):
+    """The base of what is sent. A field that it does not know refuses the whole body: a misspelt one would otherwise
+    pass for one that was left out.
+
+    What ``shown`` shows may be sent back with the rest: a client reads, changes a value and writes. It changes nothing;
+    what of it never changes, the views hold against what stands (``View.refuse_change``).
+    """
+
+    shown: ClassVar[Shown] = None
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, Any] = {}
+        if isinstance(data, Mapping):
+            known = {*self.fields, *(self.shown().fields if self.shown else ())}
+            unknown = islice((str(name) for name in data if name not in known), TOLD)
+            words = f"There is no such field. Known are: {', '.join(self.fields) or 'none'}."
+            errors = {name[:80]: [words] for name in unknown}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            found = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+            raise serializers.ValidationError({**errors, **found}) from error
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+
+class Nothing(Body):
+    """A body without fields, or none."""
 
 
 class DayField(serializers.DateField):

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from checklists.api.serializers.fields import TeamField
+from checklists.api.serializers.fields import Body, TeamField
 from checklists.catalog.choices import Family
 from checklists.registry.models import Tier
 
@@ -22,7 +22,7 @@ class ModelSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class ModelCreateSerializer(serializers.Serializer[Any]):
+class ModelCreateSerializer(Body):
     slug = serializers.CharField(max_length=80)
     name = serializers.CharField(max_length=120)
     team = TeamField()
@@ -32,7 +32,9 @@ class ModelCreateSerializer(serializers.Serializer[Any]):
     restricted = serializers.BooleanField(required=False)
 
 
-class ModelChangeSerializer(serializers.Serializer[Any]):
+class ModelChangeSerializer(Body):
+    shown = ModelSerializer
+
     name = serializers.CharField(max_length=120, required=False)
     team = TeamField(required=False)
     family = serializers.ChoiceField(Family.choices, required=False)

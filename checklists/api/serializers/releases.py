@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from checklists.api.serializers.fields import HEX_DIGEST, DayField
+from checklists.api.serializers.fields import HEX_DIGEST, Body, DayField, Shown
 from checklists.registry.models import Stage
 
 
@@ -31,7 +31,9 @@ class ReleaseDetailSerializer(ReleaseSerializer):
     digest = serializers.CharField(help_text=HEX_DIGEST)
 
 
-class ReleaseChangeSerializer(serializers.Serializer[Any]):
+class ReleaseChangeSerializer(Body):
+    shown: ClassVar[Shown] = ReleaseDetailSerializer
+
     revision = serializers.CharField(max_length=120, allow_blank=True, required=False)
     artifact_digest = serializers.CharField(max_length=140, allow_blank=True, required=False)
     environment = serializers.CharField(max_length=60, required=False)
@@ -39,5 +41,7 @@ class ReleaseChangeSerializer(serializers.Serializer[Any]):
 
 
 class ReleaseCreateSerializer(ReleaseChangeSerializer):
+    shown = None
+
     version = serializers.CharField(max_length=60)
     carry_over_from = serializers.CharField(max_length=60, required=False, allow_null=True)

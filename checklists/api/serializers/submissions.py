@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from checklists.api.serializers.fields import HEX_DIGEST, DayField
+from checklists.api.serializers.fields import HEX_DIGEST, Body, DayField
 from checklists.signoff.models import Decision, Outcome, Party, Role, Submission
 from checklists.signoff.standing import standing_of
 
@@ -85,16 +85,16 @@ class SubmissionSerializer(serializers.Serializer[Any]):
         return submission.snapshot if self.context["may_see_endpoints"] else None
 
 
-class SubmissionCreateSerializer(serializers.Serializer[Any]):
+class SubmissionCreateSerializer(Body):
     note = serializers.CharField(max_length=4000, allow_blank=True, default="")
 
 
-class ConditionCreateSerializer(serializers.Serializer[Any]):
+class ConditionCreateSerializer(Body):
     text = serializers.CharField(max_length=1000)
     due_on = DayField()
 
 
-class SignOffCreateSerializer(serializers.Serializer[Any]):
+class SignOffCreateSerializer(Body):
     """Conditions belong to ``approve_with_conditions``; items are keys of items that the role owns."""
 
     role = serializers.ChoiceField(Role.choices)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from checklists.api.serializers.fields import TeamField
+from checklists.api.serializers.fields import Body, TeamField
 
 
 class TeamSerializer(serializers.Serializer[Any]):
@@ -15,12 +15,14 @@ class TeamSerializer(serializers.Serializer[Any]):
     parent = serializers.CharField(source="parent.slug", default=None, allow_null=True)  # type: ignore[assignment]  # a field's name
 
 
-class TeamCreateSerializer(serializers.Serializer[Any]):
+class TeamCreateSerializer(Body):
     slug = serializers.CharField(max_length=60)
     name = serializers.CharField(max_length=120)
     parent = TeamField(required=False, allow_null=True)  # type: ignore[assignment]  # a field's name
 
 
-class TeamChangeSerializer(serializers.Serializer[Any]):
+class TeamChangeSerializer(Body):
+    shown = TeamSerializer
+
     name = serializers.CharField(max_length=120, required=False)
     parent = TeamField(required=False, allow_null=True)  # type: ignore[assignment]  # a field's name

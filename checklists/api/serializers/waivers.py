@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from checklists.api.serializers.fields import DayField, UsernameField
+from checklists.api.serializers.fields import Body, DayField, UsernameField
 from checklists.assessments.models import WaiverState
 
 DECISIONS = ["approve", "decline", "revoke"]
@@ -24,7 +24,7 @@ class WaiverSerializer(serializers.Serializer[Any]):
     comment = serializers.CharField(allow_blank=True)
 
 
-class WaiverRequestSerializer(serializers.Serializer[Any]):
+class WaiverRequestSerializer(Body):
     """``expires_on``: after today, within a year."""
 
     item = serializers.CharField(max_length=80)
@@ -33,6 +33,6 @@ class WaiverRequestSerializer(serializers.Serializer[Any]):
     expires_on = DayField()
 
 
-class WaiverDecisionSerializer(serializers.Serializer[Any]):
+class WaiverDecisionSerializer(Body):
     decision = serializers.ChoiceField(DECISIONS)
     comment = serializers.CharField(max_length=4000, allow_blank=True, default="")

@@ -62,6 +62,7 @@ class AnswerDetail(AnswerView):
         """Save an answer. A revision that is not the present one gives 409, with the present answer as ``current``."""
         answer = self.answer(item_key)
         self.must("answer.save", answer, "Only owners and contributors of the team can answer.")
+        self.refuse_change({"item": item_key})
         try:
             saved = save_answer(answer=answer, by=self.person, **self.read(AnswerSaveSerializer))
         except Conflict as conflict:

@@ -50,6 +50,7 @@ class EndpointDetail(View):
         """Change an endpoint. Headers are replaced as a whole; ``•••`` keeps a value."""
         endpoint = self._endpoint(id)
         self.must("endpoint.change", endpoint)
+        self.refuse_change({"id": id})
         changes = self.read(EndpointChangeSerializer, partial=True)
         return Response(EndpointSerializer(change_endpoint(endpoint=endpoint, by=self.person, **changes)).data)
 

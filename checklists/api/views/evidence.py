@@ -19,6 +19,7 @@ from checklists.api.serializers.evidence import (
     FindingSerializer,
     ProbeRunSerializer,
 )
+from checklists.api.serializers.fields import Nothing
 from checklists.evidence.coverage import coverage
 from checklists.evidence.export import NO_ANSWERS, answers_of, as_json
 from checklists.evidence.models import Finding, ProbeRun
@@ -47,6 +48,7 @@ class ProbeRunList(View):
         """Queue a run over all endpoints. While one is queued or running, the answer is that one."""
         release = self.release
         self.must("probe.run", release)
+        self.read(Nothing)
         run = request_run(release=release, by=self.person)
         data = ProbeRunSerializer(runs_of(release).get(pk=run.pk)).data
         return created(data, f"{release.subject}/probe-runs/{run.pk}", status=202)

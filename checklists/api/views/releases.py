@@ -63,6 +63,7 @@ class ReleaseDetail(View):
         """Change a release's facts. Sign-offs that were given for other facts no longer stand."""
         release = self.release
         self.must("release.change", release)
-        self.refuse_change({"version": version})
+        earlier = release.carried_over_from.version if release.carried_over_from else None
+        self.refuse_change({"version": version, "stage": release.stage, "carry_over_from": earlier})
         changes = self.read(ReleaseChangeSerializer, partial=True)
         return Response(detail(change_release(release=release, by=self.person, **changes)))
