@@ -489,11 +489,13 @@ def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: 
         return judge("model.limits", item, claims, observe("model.limits", server))
 
 
-def test_what_a_proxy_declares_for_its_model_is_its_limit():
-    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens.
+def test_what_a_proxy_says_of_the_model_behind_it_is_no_limit_of_that_one() -> None:
+    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens, out of its settings or its own list.
     table = {**LITELLM, "/v1/models": {"data": [{"id": "gpt-house", "owned_by": "openai", "max_input_tokens": 8192}]}}
-    assert limit(table, max_input=8192, unit="tokens").verdict == "verified"
-    assert limit(table, max_input=16384, unit="tokens").verdict == "contradicted"
+    for wanted in (8192, 16384):
+        judgement = limit(table, max_input=wanted, unit="tokens")
+        assert (judgement.verdict, judgement.observed) == ("inconclusive", "8192")
+        assert "the server behind it sets the limit" in judgement.reason
     assert limit(LITELLM, max_input=8192, unit="tokens").verdict == "inconclusive"
 
 
