@@ -600,9 +600,10 @@ def test_other_answers_are_neither_open_nor_closed(status: int) -> None:
 
 
 def test_our_own_key_being_refused_is_inconclusive() -> None:
-    judgement, _ = access(lambda request: request.reply(403), headers=HEADERS)
+    judgement, seen = access(lambda request: request.reply(403), headers=HEADERS)
     assert judgement.verdict == "inconclusive"
     assert "Our own credentials" in judgement.reason
+    assert (judgement.samples, "made-up one" in judgement.rule) == (len(seen["routes"]), True)
 
 
 def test_open_as_claimed_is_left_to_a_reviewer_and_closed_contradicts() -> None:

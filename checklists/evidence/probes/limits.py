@@ -143,6 +143,7 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
         claimed=plain(wanted),
         observed=plain(low),
         unit=counted,
+        rule=found["rule"],
     )
 
 
@@ -169,7 +170,8 @@ def _runtime(claims: Claims, observation: Observation, served: Served) -> Judgem
     if unclear:
         low, high, _ = served[unclear[0]]
         between = f"{LABELS[unclear[0]].capitalize()} between {plain(low)} and {plain(high)} are served"
-        return inconclusive(f"{between}; which one counts is not clear.{rest}", claimed=_shown(wanted), observed=shown)
+        reason = f"{between}; which one counts is not clear.{rest}"
+        return inconclusive(reason, claimed=_shown(wanted), observed=shown, rule="served = claimed")
     return Judgement(
         VERIFIED,
         _shown(wanted),
