@@ -489,11 +489,13 @@ def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: 
         return judge("model.limits", item, claims, observe("model.limits", server))
 
 
-def test_what_a_proxy_declares_for_its_model_is_its_limit():
-    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens.
+def test_what_a_proxy_says_of_the_model_behind_it_is_no_limit_of_that_one() -> None:
+    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens, out of its settings or its own list.
     table = {**LITELLM, "/v1/models": {"data": [{"id": "gpt-house", "owned_by": "openai", "max_input_tokens": 8192}]}}
-    assert limit(table, max_input=8192, unit="tokens").verdict == "verified"
-    assert limit(table, max_input=16384, unit="tokens").verdict == "contradicted"
+    for wanted in (8192, 16384):
+        judgement = limit(table, max_input=wanted, unit="tokens")
+        assert (judgement.verdict, judgement.observed) == ("inconclusive", "8192")
+        assert "the server behind it sets the limit" in judgement.reason
     assert limit(LITELLM, max_input=8192, unit="tokens").verdict == "inconclusive"
 
 
@@ -598,9 +600,10 @@ def test_other_answers_are_neither_open_nor_closed(status: int) -> None:
 
 
 def test_our_own_key_being_refused_is_inconclusive() -> None:
-    judgement, _ = access(lambda request: request.reply(403), headers=HEADERS)
+    judgement, seen = access(lambda request: request.reply(403), headers=HEADERS)
     assert judgement.verdict == "inconclusive"
     assert "Our own credentials" in judgement.reason
+    assert (judgement.samples, "made-up one" in judgement.rule) == (len(seen["routes"]), True)
 
 
 def test_open_as_claimed_is_left_to_a_reviewer_and_closed_contradicts() -> None:

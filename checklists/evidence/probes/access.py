@@ -170,6 +170,8 @@ class AccessControl(Probe):
             f"No route answered in a way that tells: {_said(first)} says neither open nor closed.",
             claimed=claimed,
             observed=observed,
+            rule=rule,
+            samples=len(rows),
         )
 
 
@@ -181,6 +183,8 @@ def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: 
             f"Only routes beside the main one refuse; the main ones say neither open nor closed: {said}.",
             claimed=claimed,
             observed=observed,
+            rule=rule,
+            samples=len(rows),
         )
     keyed = next((row["key"] for row in rows if "key" in row), None)
     if keyed in (401, 403):
@@ -188,6 +192,8 @@ def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: 
             f"Our own credentials were refused too ({keyed}), so it may be that nobody gets in.",
             claimed=claimed,
             observed=observed,
+            rule=rule,
+            samples=len(rows),
         )
     passed = isinstance(keyed, int) and keyed not in (429, *range(500, 600))
     if not passed and not any(row.get("none") == 401 for row in main):

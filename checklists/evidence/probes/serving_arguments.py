@@ -117,7 +117,9 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
     if wrong:
         return Judgement(CONTRADICTED, reason=f"Served: {joined(wrong)}, which is not in the claimed list.", **found)
     if not right:
-        return inconclusive(_not_comparable(readings, seen), claimed=claimed, observed=joined(seen))
+        return inconclusive(
+            _not_comparable(readings, seen), claimed=claimed, observed=joined(seen), rule=RULE_PRECISION
+        )
     told = {text_of(one.get("means")) for one in readings}
     rest = "" if "gpu_name" in told else " The GPU type is not told."
     rest += "" if "precision" in told else " The precision is not told."
@@ -146,7 +148,7 @@ def _quantisation(claims: Claims, readings: list[Reading], why: str) -> Judgemen
         return nothing_claimed(seen)
     if not served:
         quantised = [one for one in readings if one.get("means") == "quantization"]
-        return inconclusive(_not_comparable(quantised, []), claimed=joined(formats))
+        return inconclusive(_not_comparable(quantised, []), claimed=joined(formats), rule=RULE_LISTED)
     found: dict[str, Any] = {"claimed": joined(formats), "observed": seen, "rule": RULE_LISTED}
     wrong = next(((word, where) for word, where in served if word not in formats), None)
     if wrong:
@@ -180,7 +182,9 @@ def _split(claims: Claims, readings: list[Reading], why: str) -> Judgement:
         return nothing_claimed(seen)
     compared = [key for key in wanted if key in served]
     if not compared:
-        return inconclusive("The server does not tell how it is split.", claimed=claimed, observed=seen)
+        return inconclusive(
+            "The server does not tell how it is split.", claimed=claimed, observed=seen, rule=RULE_EQUAL
+        )
     unseen = [SPLIT_WORDS[key] for key in wanted if key not in served]
     rest = f" Not told by the server: {joined(unseen)}." if unseen else ""
     found: dict[str, Any] = {"claimed": claimed, "observed": seen, "rule": RULE_EQUAL}

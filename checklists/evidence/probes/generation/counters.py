@@ -271,7 +271,11 @@ def _throughput(claims: Claims, observation: Observation) -> Judgement:
         return Judgement(INCONCLUSIVE, observed="nothing moved", reason=f"{bare}, and nothing else moved.", **words)
     if not name:
         return inconclusive(
-            f"There is no counter named {claimed} on {where}.", claimed=claimed, observed=shown or "none"
+            f"There is no counter named {claimed} on {where}.",
+            claimed=claimed,
+            observed=shown or "none",
+            rule=RISES,
+            samples=1,
         )
     own = [row for row in rows if text_of(row.get("name")) == name]
     if own:

@@ -316,7 +316,12 @@ def _warmup(claims: Claims, observation: Observation) -> Judgement:
         f"later: verified; {LARGE_GAP_MS:.0f} ms and twice slower: contradicted"
     )
     if not later:
-        return inconclusive("A single answer cannot be compared with later ones.", claimed=claimed)
+        return inconclusive(
+            "A single answer cannot be compared with later ones.",
+            claimed=claimed,
+            rule=words["rule"],
+            samples=len(values),
+        )
     usual = statistics.median(later)
     gap = first - usual
     shown = f"first {plain(first)}, later {plain(round(usual, 1))} (median of {len(later)})"
