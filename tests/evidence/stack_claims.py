@@ -190,7 +190,7 @@ PAGES: list[Row] = [
     ("vllm-0.6", "metrics.present", CACHE, named("vllm:gpu_cache_usage_perc"), named("vllm:kv_cache_usage_perc")),
     ("sglang-0.5", "metrics.present", CACHE, named("sglang:cache_hit_rate"), named("sglang:cached_tokens_total")),
     ("triton-2.60", "metrics.present", CACHE, named("nv_cache_num_hits_per_model"), named("nv_cache_hit_ratio")),
-    ("nim-1.8", "metrics.present", CACHE, named("gpu_cache_usage_perc"), named("vllm:gpu_cache_usage_perc")),
+    ("nim-1.8", "metrics.present", CACHE, named("gpu_cache_usage_perc"), named("gpu_cache_blocks_total")),
     ("rayserve-2.50", "metrics.present", CACHE, named("ray_vllm_gpu_cache_usage_perc"), named("ray_vllm_cache")),
     ("llamacpp-b4500", "metrics.present", CACHE, named("llamacpp:kv_cache_usage_ratio"), named("llamacpp:kv_hits")),
     ("vllm-0.11", "metrics.latency", LATENCY, goal("first_token", 500), goal("first_token", 250)),

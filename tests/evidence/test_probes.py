@@ -693,6 +693,16 @@ def test_claimed_cache_series_are_there_or_not() -> None:
     assert present(item, metric_names="").verdict == "inconclusive"
 
 
+def test_a_series_that_something_else_may_export_or_record_is_not_missing_on_the_page() -> None:
+    for name in ("job:cache_hits:ratio_rate5m", "istio_requests_total", "cache_hit_ratio"):
+        judgement = present("observability.cache", metric_names=f"vllm:kv_cache_usage_perc, {name}")
+        assert (judgement.verdict, "something else exports" in judgement.reason) == ("inconclusive", True)
+        assert present("observability.throughput", metric_name=name).verdict == "inconclusive"
+    both = present("observability.cache", metric_names="vllm:gpu_cache_usage_perc, istio_requests_total")
+    assert both.verdict == "contradicted"
+    assert "istio" not in both.reason
+
+
 def test_a_counter_that_is_only_there_is_not_yet_verified() -> None:
     item = "observability.throughput"
     assert present(item, metric_name="vllm:generation_tokens_total").verdict == "inconclusive"

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,7 +22,7 @@ from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
 from checklists.evidence.probes.prometheus.base import Scope, pattern_of, workload_of
 from checklists.evidence.probes.prometheus.hardware import same_gpu
-from checklists.evidence.probes.prometheus.load import PER_DAY
+from checklists.evidence.probes.prometheus.load import PER_DAY, undisturbed
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
 from checklists.evidence.probes.prometheus.scaling import SUSTAINED, sustained
 from checklists.evidence.sources.prometheus import Reading, Series
@@ -867,6 +868,38 @@ def test_a_cache_series_that_others_have_may_be_a_recorded_one(
         "observability.cache", {"metric_names": "our:cache"}, observation, {}
     )
     assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+def test_what_was_done_while_a_replica_was_not_scraped_is_not_all_that_was_done() -> None:
+    assert undisturbed({300.0: 1.0, 600.0: 2.0, 900.0: 0.0}, {600.0: 1.0}) == {300.0: 1.0, 900.0: 0.0}
+
+
+@pytest.mark.parametrize(("down", "busy", "expected"), [([], 6, C), ([600], 5, C), ([600, 900, 1200, 1500], 2, I)])
+def test_a_server_is_called_slow_only_by_steps_at_which_all_of_it_was_seen(
+    down: list[int], busy: int, expected: str
+) -> None:
+    shares = {"rate(": 100.0, "min_over_time(": 3.0}
+
+    def handle(request: Request) -> None:
+        url = urlsplit(request.path)
+        query = parse_qs(url.query).get("query", [""])[0]
+        value = next((value for word, value in shares.items() if word in query), 1.0)
+        steps = down if "up{" in query else range(300, 2100, 300)
+        row = {"metric": {}, "values": [[at, str(value)] for at in steps]}
+        rows = [row] if row["values"] and url.path.endswith("_range") else []
+        data: Any = {"resultType": "matrix" if url.path.endswith("_range") else "vector", "result": rows}
+        if url.path.endswith("/values"):
+            data = ["vllm:num_requests_waiting", "vllm:request_success_total"]
+        request.reply(200, {"status": "success", "data": data})
+
+    target = Target("main", "http://10.9.9.9:8000", labels={"job": "chat", "model_name": "chat"})
+    with serving(handle) as server:
+        observation, _ = observe("prometheus.throughput", replace(target, prometheus_url=server.url))
+        asked = [parse_qs(urlsplit(request.path).query).get("query", [""])[0] for request in server.seen]
+    assert 'count(up{job="chat"} == 0)' in asked  # a target has no label of a model
+    assert observation["load"]["requests"]["high"]["busy_steps"] == busy
+    claim = {"value": 900, "unit": "requests_per_second"}
+    assert PROBES["prometheus.throughput"].judge("performance.throughput", claim, observation, {}).verdict == expected
 
 
 def test_of_more_names_than_are_kept_none_is_called_missing() -> None:

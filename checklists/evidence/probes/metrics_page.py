@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -40,6 +41,7 @@ from checklists.evidence.stacks import (
 )
 
 MAX_NAMES = 600
+_WORD = re.compile(r"[:_]")
 
 
 async def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page | None, str, Observation]:
@@ -220,11 +222,22 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
         return inconclusive(_too_long(observation, missing), claimed=joined(claimed), rule=words["rule"])
     if not _used(observation):
         return inconclusive(_unused(observation, missing), claimed=joined(claimed), rule=words["rule"])
+    own = [name for name in missing if "elsewhere" in observation or _own(name, observation)]
+    if not own:
+        why = (
+            f"{place_of(observation)} has no {joined(missing)}, and would not if something else exports or records it."
+        )
+        return inconclusive(why, claimed=joined(claimed), observed=words["observed"], rule=words["rule"])
     return Judgement(
-        CONTRADICTED,
-        reason=f"{place_of(observation)} answers, but has no {what} series named {joined(missing)}.",
-        **words,
+        CONTRADICTED, reason=f"{place_of(observation)} answers, but has no {what} series named {joined(own)}.", **words
     )
+
+
+def _own(name: str, observation: Observation) -> bool:
+    """Whether a metric would be the stack's own, by how its name begins: others are exported or recorded elsewhere."""
+    stack = STACKS.get(text_of(observation.get("stack")))
+    known = {_WORD.split(other)[0] for other in (*stack.metrics, *stack.prefixes)} if stack else set()
+    return _WORD.split(name)[0] in known
 
 
 def _used(observation: Observation) -> bool:

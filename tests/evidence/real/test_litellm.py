@@ -76,8 +76,11 @@ def test_it_is_found_out_as_litellm_and_its_health_route_is_one_that_calls_no_mo
         ("metrics.present", "observability.latency-breakdown", {"phases": ["first_token", "end_to_end"]}, "verified"),
         ("metrics.present", "observability.latency-breakdown", {"phases": ["prefill", "decode"]}, "contradicted"),
         ("metrics.present", "observability.cache", {"metric_names": "litellm_cache_misses_metric_total"}, "verified"),
-        ("metrics.present", "observability.cache", {"metric_names": "vllm:kv_cache_usage_perc"}, "contradicted"),
-        ("metrics.present", THROUGHPUT, {"metric_name": "tokens_out_total"}, "contradicted"),
+        ("metrics.present", "observability.cache", {"metric_names": "litellm_cache_evictions_total"}, "contradicted"),
+        # The model server behind the proxy may export these.
+        ("metrics.present", "observability.cache", {"metric_names": "vllm:kv_cache_usage_perc"}, "inconclusive"),
+        ("metrics.present", THROUGHPUT, {"metric_name": "tokens_out_total"}, "inconclusive"),
+        ("metrics.present", THROUGHPUT, {"metric_name": "litellm_tokens_out_total"}, "contradicted"),
         ("metrics.present", "observability.gpu", {"dashboard_url": "https://grafana.example/d/1"}, "inconclusive"),
         # How fast it says it is
         ("metrics.latency", LATENCY, {"phase": "end_to_end", "p95_ms": 300_000}, "verified"),

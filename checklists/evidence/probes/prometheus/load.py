@@ -13,10 +13,11 @@ from typing import Any
 
 from checklists.evidence.probes.base import Claims, Observation, dict_of, plain, text_of
 from checklists.evidence.probes.prometheus.base import Scope
-from checklists.evidence.sources.prometheus import STEP_S
+from checklists.evidence.sources.prometheus import STEP_S, matchers
 
 HISTORY_S = 30 * 86_400
 MONTH = "in the last 30 days"
+TARGET_LABELS = ("job", "instance", "namespace", "pod", "service", "container", "cluster")
 PER_DAY = 86_400 // STEP_S
 MIN_BUSY = 3  # steps in which every replica had requests waiting all the time: a quarter of an hour
 
@@ -49,6 +50,9 @@ async def load_history(scope: Scope) -> tuple[dict[str, Points], Observation]:
         "queue": scope.either(f"min(min_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_waiting")),
         "replicas": f"count(count by (instance) ({scope.own(scope.anchor)}))" if scope.anchor else "",
     }
+    # Labels that a target has, and so its ``up``: what is down meanwhile is missing from every sum.
+    target = {label: value for label, value in scope.labels.items() if label in TARGET_LABELS}
+    expressions["down"] = f"count(up{matchers(target)} == 0)" if target else ""
     history: dict[str, Points] = {}
     for key, expression in expressions.items():
         if not expression:
@@ -58,7 +62,14 @@ async def load_history(scope: Scope) -> tuple[dict[str, Points], Observation]:
             return {}, reading.problem
         if points := reading.points:
             history[key] = points
+    if "queue" in history:
+        history["queue"] = undisturbed(history["queue"], history.pop("down", {}))
     return history, {}
+
+
+def undisturbed(queue: Points, down: Points) -> Points:
+    """The steps of a queue at which no replica was down: only then is what was counted all that was done. Pure."""
+    return {at: value for at, value in queue.items() if not down.get(at)}
 
 
 def bounds_of(history: Mapping[str, Points], unit: str) -> tuple[Points, Points | None]:
