@@ -25,6 +25,7 @@ STACK = Stack(
         Fact("version", ("/api/version",), "version"),
         Fact("context_tokens", ("/api/ps",), "models/*/context_length"),
         Fact("parent", SHOW, "details/parent_model", method="POST", payload={"model": "{model}"}),
+        Fact("takes", SHOW, "capabilities/*", method="POST", payload={"model": "{model}"}),
         Fact("quantization", SHOW, "details/format", method="POST", payload={"model": "{model}"}),
     ),
     main=(Route("/api/tags"), Route("/v1/models"), Route("/v1/chat/completions", "POST")),
