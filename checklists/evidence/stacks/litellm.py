@@ -62,4 +62,5 @@ STACK = Stack(
         }
     ),
     alias=True,
+    fails_on_broken=True,
 )

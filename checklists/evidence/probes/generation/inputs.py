@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ from checklists.evidence.stacks import Stack
 HUGE = 1024 * 1024  # bytes of the far too large request
 DEEP = 2_000  # levels of the nested one
 KINDS = ("empty", "unicode", "oversized", "malformed", "extreme_shape", "wrong_type")
+# What a plain text says that tells the client what was wrong with its request, and no gateway's page does.
+_IN_WORDS = re.compile(r"\bJSON\b|deserialize|invalid type|missing field|content-type: application", re.IGNORECASE)
 CLEAN_WITHOUT_WORDS = (413, 414, 415, 431)  # a gateway says these for the server, often as a page
 NOT_TOLD = (401, 403, 404, 405, 408, 429, 503, 504)
 # Right to left, combining marks, emoji with joiners, a byte-order mark, half a surrogate pair, control characters.
@@ -129,9 +132,9 @@ class OddInputs(Probe):
     """Odd requests one after the other, after a good one was answered: empty, unusual characters, broken, of the wrong
     type, extreme, and one of a megabyte.
 
-    Refused with a structured 4xx, or taken, is in order; any 500 or 502, or a server that is gone afterwards, is not.
-    The series stops at the first sign that the server died: after a broken connection it is asked once more whether it
-    is there. 401, 404, 429, 503 and 504 say nothing about the input.
+    Refused with a 4xx that is structured, or that names the fault in plain text, or taken, is in order; any 500 or 502,
+    or a server that is gone afterwards, is not. The series stops at the first sign that the server died: after a broken
+    connection it is asked once more whether it is there. 401, 404, 429, 503 and 504 say nothing about the input.
     """
 
     key = "generation.inputs"
@@ -182,6 +185,8 @@ class OddInputs(Probe):
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in ("comfyui", "torchserve"):
             return f"{stack.label} has no small request that could be sent without harm."
+        if stack.fails_on_broken:
+            return f"{stack.label} answers a broken request with a server error, so it can be contradicted only."
         return super().settles(item_key, stack)
 
 
@@ -189,7 +194,9 @@ def _row(case: Case, answer: Answer) -> dict[str, Any]:
     structured = False
     if answer.response is not None:
         body = answer.response.json()
+        plain = answer.response.header("content-type").partition(";")[0].strip().lower() in ("", "text/plain")
         structured = isinstance(body, dict | list) and bool(body)
+        structured = structured or (plain and bool(_IN_WORDS.search(words_of(answer))))
     row = {"kind": case.kind, "name": case.name, "bytes": len(case.content), "status": answer.status}
     return row | {
         "structured": structured,
@@ -246,7 +253,7 @@ def _tell(row: dict[str, Any]) -> str:
     status, error = number_of(row.get("status")), text_of(row.get("error"))
     answered = f"{status:.0f}" if status else {"timeout": "no answer"}.get(error, "the connection broke off")
     if status and _outcome(row) == "open" and 400 <= status < 500 and status not in NOT_TOLD:
-        answered += " without a structured error"
+        answered += " without saying why"
     return f"{text_of(row.get('name'))} → {answered}"
 
 
@@ -263,7 +270,7 @@ def _variability(claims: Claims, observation: Observation) -> Judgement:
     words_: dict[str, Any] = {
         "claimed": joined([names[kind] for kind in tried]),
         "observed": f"{sum(_outcome(row) == 'good' for row in rows)} of {len(rows)} in order",
-        "rule": "2xx or a structured 4xx for every odd request: verified; 5xx or a crash: contradicted",
+        "rule": "2xx or a 4xx that names the fault for every odd request: verified; 5xx or a crash: contradicted",
         "samples": len(rows),
     }
     if died:
@@ -297,7 +304,7 @@ def _sanitised(claims: Claims, observation: Observation) -> Judgement:
     found: dict[str, Any] = {
         "claimed": rules[:100],
         "observed": shown,
-        "rule": "wrong types and broken bodies refused with a structured 4xx, and none taken or answered 5xx",
+        "rule": "wrong types and broken bodies refused with a 4xx that names the fault, and none taken or answered 5xx",
         "samples": len(checks),
     }
     bad = [row for row in checks if _outcome(row) == "bad"]
