@@ -69,4 +69,5 @@ STACK = Stack(
     beside=(*TOKENIZE, *RERANK, Route("/server_info"), Route("/load"), Route("/metrics")),
     prefixes=("vllm:",),
     metrics={f"vllm:{name}": meaning for name, meaning in NAMES.items()},
+    shows_start=True,
 )
