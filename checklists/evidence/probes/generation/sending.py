@@ -22,6 +22,7 @@ from checklists.evidence.probes.serving import is_called, served_models
 TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it
 OPTIONAL = ("stream_options", "response_format")  # what a request can do without
 NO_ROUTE = (404, 405, 501)
+SERVES_NO_CHAT = ("kserve", "torchserve", "comfyui", "tei", "speaches")  # Speaches hands chats on to another server
 CHANGED = "The claim changed since this was measured; probe again."
 
 

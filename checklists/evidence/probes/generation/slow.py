@@ -24,7 +24,14 @@ from checklists.evidence.probes.base import (
     plain,
     text_of,
 )
-from checklists.evidence.probes.generation.sending import CHANGED, claimed_of, forbidden, model_of, words_of
+from checklists.evidence.probes.generation.sending import (
+    CHANGED,
+    SERVES_NO_CHAT,
+    claimed_of,
+    forbidden,
+    model_of,
+    words_of,
+)
 from checklists.evidence.stacks import Stack
 
 ITEM = "reliability.timeouts"
@@ -68,7 +75,7 @@ class SlowRequest(Probe):
                 "limit_s": limit,
             }
         stack, family = await visit.stack(), visit.target.family
-        if family not in ("llm", "multimodal") or stack.key in ("kserve", "torchserve", "comfyui", "tei"):
+        if family not in ("llm", "multimodal") or stack.key in SERVES_NO_CHAT:
             return {"error": "not_tried", "why": "Only completions can be made slow without harm.", "limit_s": limit}
         model = await model_of(visit)
         if not model and stack.key != "tgi":
@@ -141,7 +148,7 @@ class SlowRequest(Probe):
         return Judgement(VERIFIED, reason=f"A slow request was {how} after {plain(seconds)} s.{note}", **words)
 
     def settles(self, item_key: str, stack: Stack) -> str:
-        if stack.key in ("kserve", "torchserve", "comfyui", "tei"):
+        if stack.key in SERVES_NO_CHAT:
             return f"{stack.label} serves no completions, and nothing else can be made slow without harm."
         return super().settles(item_key, stack)
 
