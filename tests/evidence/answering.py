@@ -61,9 +61,8 @@ def oddities(request: Request, limit: int) -> set[str]:
         found.add("wrong type")
     elif not content:
         found.add("empty")
-    tokens, heat = payload.get("max_tokens", 1), payload.get("temperature", 0)
-    found |= {"negative"} if tokens < 0 else {"no tokens"} if tokens == 0 else set()
-    found |= {"hot"} if heat > 2 else set()
+    heat = payload.get("temperature", 0)
+    found |= {"cold"} if heat < 0 else {"hot"} if heat > 2 else set()
     found |= {"long"} if limit and len(text_of(payload).split()) > limit else set()
     found |= {"surrogate"} if b"\\ud800" in request.body and b"\\ud800\\ud" not in request.body else set()
     found |= {"logprobs"} if payload.get("logprobs") else set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checklists.evidence.probes.generation import inputs, media, requests
+from checklists.evidence.probes.generation import counters, inputs, media, requests
 from checklists.evidence.stacks import STACKS
 from tests.evidence.generating import MODELS, Generator, completion, error, judge, look
 from tests.evidence.loopback import Request, routes
@@ -86,6 +86,15 @@ def test_a_refusal_without_a_structured_error_stays_open_but_a_413_of_a_gateway_
 def test_a_plain_text_that_names_the_fault_is_a_refusal_in_order(said: str, verdict: str) -> None:
     observation, _ = look(ODD, Raw(with_odd_text, lambda request: request.reply(400, said)).handler())
     assert judge(ODD, VARIABILITY, ALL, observation).verdict == verdict
+
+
+def test_no_request_leaves_the_number_of_its_tokens_to_the_server() -> None:
+    """Some servers take none, or fewer, for as many as fit."""
+    good = requests.chat("tiny")
+    sent = [case.content for case in inputs.cases(good)] + [json.dumps(counters.impossible(good)).encode()]
+    asked = [json.loads(content) for content in sent if content.startswith(b'{"model"') and content.endswith(b"}")]
+    assert len(asked) > 6
+    assert {payload["max_tokens"] for payload in asked} == {requests.MAX_TOKENS}
 
 
 def test_a_server_that_dies_is_contradicted_and_left_alone() -> None:

@@ -148,12 +148,13 @@ def malformed(request: Tiny) -> dict[str, Any]:
 
 
 def impossible(request: Tiny) -> dict[str, Any] | None:
-    """The same request with a value that cannot be: no tokens to answer with, or nothing to embed."""
+    """The same request with a value that cannot be: a temperature below zero, or nothing to embed. Its tokens stay
+    bounded, for some servers take none or fewer for as many as fit."""
     payload = request.payload
     if not isinstance(payload, dict) or request.kind not in ("chat", "embedding"):
         return None
     if request.kind == "chat":
-        return {**payload, "max_tokens": 0}
+        return {**payload, "temperature": -1}
     return {key: [] if key in ("input", "inputs") else value for key, value in payload.items()}
 
 

@@ -103,7 +103,7 @@ def cases(request: Tiny) -> list[Case]:
     if request.kind == "image":
         found.append(Case("extreme_shape", "a picture of 0×0 pixels", changed(size="0x0")))
     elif chat:
-        found.append(Case("extreme_shape", "minus one token", changed(max_tokens=-1)))
+        found.append(Case("extreme_shape", "a temperature of minus one", changed(temperature=-1)))
         found.append(Case("extreme_shape", "a temperature of 10^30", changed(temperature=1e30)))
     elif request.kind == "embedding":
         found.append(Case("extreme_shape", "an empty list", changed(**{field: []})))
