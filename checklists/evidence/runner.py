@@ -205,7 +205,7 @@ def _probes(target: Target) -> list[Probe]:
     return [
         probe
         for probe in PROBES.values()
-        if probe.about == about and not probe.local and not (probe.bursts and target.scheduled)
+        if probe.about == about and not probe.local and not (probe.by_hand and target.scheduled)
     ]
 
 

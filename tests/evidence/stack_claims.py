@@ -43,10 +43,11 @@ def items(number: int) -> Claims:
     return {"max_input": number, "unit": "items"}
 
 
+OURS, SUPPORT = {NAME: claim("tickets")}, {NAME: claim("support")}  # adapters, whose parent is told
 IDENTITY: list[Row] = [
-    ("vllm-0.11", "model.identity", NAME, claim(MODEL), OTHER),
+    ("vllm-0.11", "model.identity", NAME, claim(MODEL), []),  # the adapter beside it comes from a path
     ("vllm-0.6", "model.identity", NAME, claim("mistralai/Mistral-7B-Instruct-v0.3"), OTHER),
-    ("vllm-0.11-development", "model.identity", NAME, claim(MODEL), OTHER),
+    ("vllm-0.11-development", "model.identity", NAME, claim(MODEL), []),
     ("sglang-0.5", "model.identity", NAME, claim("Qwen/Qwen3-32B"), OTHER),
     ("tgi-3.3", "model.identity", NAME, claim(MODEL) | {"revision": "0e9e39f"}, claim(MODEL) | {"revision": "1111111"}),
     (
@@ -56,35 +57,26 @@ IDENTITY: list[Row] = [
         claim("BAAI/bge-base-en-v1.5") | {"revision": "a5beb1e3e68b9ab74eb54cfd186867f64f240e1a"},
         [OTHER, claim("BAAI/bge-base-en-v1.5") | {"revision": "0000000"}],
     ),
-    ("triton-2.60", "model.identity", NAME, claim("detector"), claim("segmenter")),
-    ("nim-1.8", "model.identity", NAME, claim("meta/llama-3.1-8b-instruct"), OTHER),
+    ("nim-1.8", "model.identity", NAME, claim("meta/llama-3.1-8b-instruct"), []),
     (
         "nim-1.8-hf",
         "model.identity",
         NAME,
         claim("meta/llama-3.1-8b-instruct") | {"revision": "8c22764"},
-        claim("meta/llama-3.1-8b-instruct") | {"revision": "abcdef0"},
+        [OTHER, claim("meta/llama-3.1-8b-instruct") | {"revision": "abcdef0"}],
     ),
+    ("ollama-0.13", "model.identity", NAME, claim("tickets") | {"artifact_digest": f"sha256:{DIGEST}"}, []),
+    ("speaches-0.8", "model.identity", NAME, claim("Systran/faster-whisper-large-v3"), []),
+    ("vllm-0.11", "model.identity", LINEAGE, {"base_model": MODEL}, {"base_model": "Qwen/Qwen3-8B"}, SUPPORT),
+    ("sglang-0.5", "model.identity", LINEAGE, {"base_model": "Qwen/Qwen3-32B"}, {"base_model": MODEL}, OURS),
     (
-        "ollama-0.13",
+        "nim-1.8",
         "model.identity",
-        NAME,
-        claim("tickets")
-        | {"artifact_digest": "sha256:46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"},
-        claim("tickets") | {"artifact_digest": "sha256:" + "0" * 64},
+        LINEAGE,
+        {"base_model": "meta/llama-3.1-8b-instruct"},
+        {"base_model": "Qwen/Qwen3-32B"},
+        {NAME: claim("llama-3.1-8b-instruct-tickets")},
     ),
-    ("llamacpp-b6900", "model.identity", NAME, [claim("tiny-Q8_0"), claim("tiny-Q8_0.gguf")], OTHER),
-    ("llamacpp-b4500", "model.identity", NAME, claim("tiny-Q4_K_M"), OTHER),
-    ("llamacpp_python-0.3", "model.identity", NAME, claim("tiny-q4_0.gguf"), claim("tiny-q8_0.gguf")),
-    ("litellm-1.80", "model.identity", NAME, claim(MODEL), OTHER),
-    ("rayserve-2.50", "model.identity", NAME, claim("moonshotai/Kimi-K2-Instruct-0905"), OTHER),
-    ("torchserve-0.12", "model.identity", NAME, claim("resnet-18"), claim("resnet-50")),
-    ("comfyui-0.3", "model.identity", NAME, claim("flux1-dev"), claim("flux1-schnell")),
-    ("speaches-0.8", "model.identity", NAME, claim("Systran/faster-whisper-large-v3"), OTHER),
-    ("vllm-0.11", "model.identity", LINEAGE, {"base_model": MODEL}, {"base_model": "Qwen/Qwen3-8B"}),
-    ("sglang-0.5", "model.identity", LINEAGE, {"base_model": "Qwen/Qwen3-32B"}, {"base_model": MODEL}),
-    ("nim-1.8", "model.identity", LINEAGE, {"base_model": "meta/llama-3.1-8b-instruct"}, {"base_model": "Qwen/Qwen3"}),
-    ("ollama-0.13", "model.identity", LINEAGE, {"base_model": "llama3.1"}, {"base_model": "mistral"}),
 ]
 
 LIMITS: list[Row] = [
@@ -100,8 +92,6 @@ LIMITS: list[Row] = [
     ("ollama-0.13", "model.limits", LIMIT, tokens(8192), tokens(131072)),
     ("llamacpp-b6900", "model.limits", LIMIT, tokens(256), tokens(512)),
     ("llamacpp-b4500", "model.limits", LIMIT, tokens(2048), tokens(4096)),
-    ("litellm-1.80", "model.limits", LIMIT, tokens(8192), tokens(8193), {NAME: claim("house-chat")}),
-    ("litellm-1.80", "model.limits", LIMIT, tokens(4096), tokens(8192), {NAME: claim("Qwen/Qwen3-4B")}),
     ("rayserve-2.50", "model.limits", LIMIT, tokens(32768), tokens(131072)),
     ("vllm-0.11", "model.limits", RUNTIME, {"context_tokens": 32768}, {"context_tokens": 8192}),
     ("vllm-0.6", "model.limits", RUNTIME, {"context_tokens": 16384}, {"context_tokens": 8192}),
@@ -129,7 +119,7 @@ LIMITS: list[Row] = [
 ]
 
 ARGUMENTS: list[Row] = [
-    ("vllm-0.11-development", "serving.arguments", PRECISION, {"precisions": ["bf16"]}, {"precisions": ["fp16"]}),
+    ("vllm-0.11-development", "serving.arguments", PRECISION, {"precisions": ["fp8"]}, {"precisions": ["fp16"]}),
     ("sglang-0.5", "serving.arguments", PRECISION, {"precisions": ["bf16", "fp8"]}, {"precisions": ["fp16"]}),
     ("tei-1.9", "serving.arguments", PRECISION, {"precisions": ["fp16"]}, {"precisions": ["fp32"]}),
     (
@@ -225,8 +215,25 @@ UNDECIDED: list[Row] = [
     ("vllm-0.11", "model.identity", NAME, claim("chat"), "alias"),
     ("litellm-1.80", "model.identity", NAME, {}, "Nothing is claimed"),
     ("openai-compatible", "model.identity", NAME, claim("house/embedder"), "an alias proves little"),
+    ("vllm-0.11", "model.identity", NAME, OTHER, "chooses names and places freely"),
+    ("nim-1.8-hf", "model.identity", NAME, claim(MODEL), "chooses names and places freely"),  # the same, elsewhere
+    ("triton-2.60", "model.identity", NAME, claim("detector"), "an alias proves little"),
+    ("triton-2.60", "model.identity", NAME, claim("segmenter"), "chooses names and places freely"),
+    ("ollama-0.13", "model.identity", NAME, claim("tickets"), "Claim a digest"),
+    ("ollama-0.13", "model.identity", NAME, {"artifact_digest": "sha256:" + "0" * 64}, "may be that of something else"),
+    ("llamacpp-b6900", "model.identity", NAME, claim("tiny-Q8_0"), "an alias proves little"),
+    ("llamacpp-b4500", "model.identity", NAME, OTHER, "chooses names and places freely"),
+    ("llamacpp_python-0.3", "model.identity", NAME, claim("tiny-q4_0.gguf"), "an alias proves little"),
+    ("litellm-1.80", "model.identity", NAME, claim(MODEL), "an alias proves little"),
+    ("litellm-1.80", "model.identity", NAME, OTHER, "chooses names and places freely"),
+    ("rayserve-2.50", "model.identity", NAME, claim("moonshotai/Kimi-K2-Instruct-0905"), "an alias proves little"),
+    ("torchserve-0.12", "model.identity", NAME, claim("resnet-18"), "an alias proves little"),
+    ("comfyui-0.3", "model.identity", NAME, claim("flux1-dev"), "an alias proves little"),
+    ("speaches-0.8", "model.identity", NAME, OTHER, "may serve models that it does not list"),
+    ("vllm-0.11", "model.identity", LINEAGE, {"base_model": "Qwen/Qwen3-8B"}, "only for others"),
     ("tgi-3.3", "model.identity", NAME, {"revision": "main"}, "neither digest nor revision"),
-    ("litellm-1.80", "model.limits", LIMIT, tokens(6000), "which one counts is not clear"),
+    ("litellm-1.80", "model.limits", LIMIT, tokens(6000), "the server behind it sets the limit"),
+    ("litellm-1.80", "model.limits", LIMIT, tokens(9000), "the server behind it sets the limit"),
     ("vllm-0.11", "model.limits", LIMIT, {"max_input": 4096, "unit": "pixels"}, "in tokens"),
     ("vllm-0.11", "model.limits", RUNTIME, {"max_concurrency": 48}, "none of the claimed limits"),
     ("speaches-0.8", "model.limits", LIMIT, {"max_input": 60, "unit": "seconds"}, "says nothing of this"),

@@ -93,6 +93,31 @@ def test_another_system_prompt_is_contradicted_also_where_the_answers_are_the_sa
     assert "counts 31 tokens fewer" in against(Model(system=31), Model()).reason
 
 
+def test_so_few_tokens_more_may_be_the_date_in_a_template() -> None:
+    for tokens in (1, -1, 3):
+        before, now = (Model(system=10), Model(system=10 + tokens))
+        judgement = against(before, now)
+        assert judgement.verdict == "inconclusive", judgement
+        assert "every prompt counts" in judgement.reason
+    assert against(Model(system=10), Model(system=14)).verdict == "contradicted"
+
+
+def test_answers_out_of_a_cache_tell_nothing_of_the_model_behind_it() -> None:
+    class Caching(Model):
+        def __call__(self, payload: dict[str, Any]) -> Any:
+            return {**super().__call__(payload), "id": f"chatcmpl-{payload['messages'][-1]['content']}"}
+
+    for now in (Caching(), Caching(2)):
+        judgement = against(Model(), now)
+        assert (judgement.verdict, "a cache stands before the model" in judgement.reason) == ("inconclusive", True)
+
+    class Constant(Model):
+        def __call__(self, payload: dict[str, Any]) -> Any:
+            return {**super().__call__(payload), "id": "chatcmpl-0"}
+
+    assert against(Model(), Constant()).verdict == "verified"
+
+
 def test_log_probabilities_that_moved_are_drift_and_far_ones_another_model() -> None:
     drift = against(Model(), Model(moved=0.1))
     assert (drift.verdict, drift.reason.startswith("Drift")) == ("inconclusive", True)

@@ -24,6 +24,7 @@ LOADED = {"date": "2026-10-01", "report_url": "https://reports.example/load"}
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(burst, "SECONDS", 2.0)
     monkeypatch.setattr(burst, "LOOK_AFTER_S", 0.1)
+    monkeypatch.setattr(burst, "LATER_S", 0.1)
 
 
 class Full:
@@ -94,21 +95,60 @@ def test_clean_refusals_beyond_the_claimed_number_are_verified() -> None:
     withstood = judge(BURST, LOAD, LOADED, observation)
     assert withstood.verdict == "inconclusive"
     assert "withstood, which is no load test" in withstood.reason
-    assert judge(BURST, QUEUE, {"max_queue": 2, "on_overflow": "reject"}, observation).verdict == "verified"
+    assert judge(BURST, QUEUE, {"max_queue": 0, "on_overflow": "reject"}, observation).verdict == "verified"
+    assert judge(BURST, QUEUE, {"max_queue": 2, "on_overflow": "reject"}, observation).verdict == "inconclusive"
+    assert judge(BURST, QUEUE, {"on_overflow": "reject"}, observation).verdict == "inconclusive"
     # What is claimed to be served at once was not full, and a 429 may be the limit of a key.
     within = judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 64}, observation)
     assert within.verdict == "inconclusive"
     assert "limit of our own key" in within.reason
 
 
-def test_refusing_with_503_what_is_claimed_to_be_served_is_contradicted() -> None:
+def test_refusing_with_503_may_be_a_limit_of_our_key_as_well() -> None:
     observation = seen(Full(4, "refuse", status=503))
     assert judge(BURST, BACKPRESSURE, REJECT, observation).verdict == "verified"
-    assert judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 64}, observation).verdict == "contradicted"
-    assert (
-        judge(BURST, BACKPRESSURE, {"max_concurrency": 4, "on_overload": "none"}, observation).verdict == "contradicted"
-    )
-    assert judge(BURST, QUEUE, {"max_queue": 64, "on_overflow": "wait"}, observation).verdict == "contradicted"
+    for item, claims in (
+        (BACKPRESSURE, {**REJECT, "max_concurrency": 64}),
+        (BACKPRESSURE, {"max_concurrency": 4, "on_overload": "none"}),
+        (QUEUE, {"max_queue": 64, "on_overflow": "wait"}),
+    ):
+        judgement = judge(BURST, item, claims, observation)
+        assert (judgement.verdict, "limit of our own key" in judgement.reason) == ("inconclusive", True), judgement
+
+
+def test_refusals_verify_a_limit_only_where_as_many_as_claimed_were_served() -> None:
+    observation = seen(Full(4, "refuse"))
+    assert judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 12}, observation).verdict == "inconclusive"
+    assert judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 1}, observation).verdict == "inconclusive"
+    assert judge(BURST, BACKPRESSURE, {**QUEUED, "max_concurrency": 3}, observation).verdict == "verified"
+
+
+def test_a_quota_is_no_full_server() -> None:
+    class Quota(Full):
+        def answer(self, request: Request) -> Callable[[], Any]:
+            if self.gate.acquire(blocking=False):
+                return lambda: (time.sleep(self.seconds), request.reply(200, completion()), self.gate.release())
+            return lambda: error(request, 429, "Rate limit reached: 60 requests per minute")
+
+    observation = seen(Quota(4, "quota"))
+    judgement = judge(BURST, BACKPRESSURE, REJECT, observation)
+    assert (judgement.verdict, "quota of the caller" in judgement.reason) == ("inconclusive", True), judgement
+
+
+@pytest.mark.parametrize("what", ["broken", "502"])
+def test_a_single_fault_among_many_answers_is_no_pattern(what: str) -> None:
+    observation = seen(Full(4, "wait", seconds=0.05))
+    assert judge(BURST, BACKPRESSURE, QUEUED, observation).verdict == "verified"
+    if what == "broken":
+        observation["broken"] = 1
+    else:
+        observation["statuses"]["502"] = 1
+    for item, claims in ((BACKPRESSURE, QUEUED), (QUEUE, {"max_queue": 32, "on_overflow": "wait"})):
+        judgement = judge(BURST, item, claims, observation)
+        assert judgement.verdict == "inconclusive", judgement
+        assert "may be the network's" in judgement.reason
+        assert "10% of all" in judgement.rule
+    assert "1 " in judge(BURST, LOAD, LOADED, observation).reason
 
 
 class Shared(Full):
@@ -146,8 +186,10 @@ def test_errors_breaks_and_hanging_are_contradicted(policy: str, status: int, mo
     monkeypatch.setattr(burst, "SECONDS", 5.0)
     server = Full(4, policy, status=status, seconds=0.005)
     observation = seen(server)
-    for item, claims in ((BACKPRESSURE, REJECT), (LOAD, LOADED), (QUEUE, {"max_queue": 2, "on_overflow": "reject"})):
+    for item, claims in ((BACKPRESSURE, REJECT), (QUEUE, {"max_queue": 2, "on_overflow": "reject"})):
         assert judge(BURST, item, claims, observation).verdict == "contradicted", item
+    # That it fails does not say that nobody tried it.
+    assert judge(BURST, LOAD, LOADED, observation).verdict == "inconclusive"
 
 
 def test_slow_work_that_cannot_be_through_in_time_is_no_hanging() -> None:
@@ -157,15 +199,18 @@ def test_slow_work_that_cannot_be_through_in_time_is_no_hanging() -> None:
     assert judge(BURST, LOAD, LOADED, observation).verdict == "inconclusive"
 
 
-def test_a_server_that_stays_down_after_the_burst_is_contradicted() -> None:
+@pytest.mark.parametrize(("until", "expected"), [(1000, "contradicted"), (62, "inconclusive")])
+def test_a_server_that_stays_down_after_the_burst_is_contradicted(until: int, expected: str) -> None:
     calls = iter(range(1000))
 
     def chat(request: Request) -> None:
-        return request.reply(200, completion()) if next(calls) < 40 else error(request, 500)
+        return error(request, 500) if 61 <= next(calls) < until else request.reply(200, completion())
 
     observation, _ = look(BURST, routes({"/v1/models": MODELS, "POST /v1/chat/completions": chat}), may_burst=True)
-    assert observation["after_ok"] is False
-    assert "afterwards the endpoint did not answer" in judge(BURST, LOAD, LOADED, observation).reason
+    assert observation["after_ok"] is (expected == "inconclusive")
+    judgement = judge(BURST, BACKPRESSURE, {**REJECT, "max_concurrency": 64}, observation)
+    assert judgement.verdict == expected, judgement
+    assert ("Afterwards the endpoint did not answer" in judgement.reason) == (expected == "contradicted")
 
 
 def test_no_burst_without_the_owners_switch_and_never_by_the_schedule() -> None:
@@ -185,7 +230,7 @@ def test_without_claims_a_burst_is_told() -> None:
         assert judge(BURST, item, {}, observation).verdict == "inconclusive"
 
 
-# One slow request
+# Two slow requests
 
 ITEM = "reliability.timeouts"
 
@@ -197,10 +242,17 @@ def slowly(chat: Any, seconds: float = 1.0, **claims: Any) -> Any:
     return judge(SLOW, ITEM, claimed, observation), server
 
 
-def ends(after: float, how: Any) -> Any:
+def ends(after: float, how: Any, *later: Any, control: float = 0.0) -> Any:
+    """Slow requests end so, the second after another time or in another way if that is given; tiny ones at once."""
+    calls = iter([(after, how), later or (after, how)])
+
     def chat(request: Request) -> None:
-        time.sleep(after)
-        how(request)
+        if request.json()["max_tokens"] <= 16:
+            time.sleep(control)
+            return request.reply(200, completion())
+        seconds, way = next(calls)
+        time.sleep(seconds)
+        return way(request)
 
     return chat
 
@@ -208,6 +260,7 @@ def ends(after: float, how: Any) -> Any:
 @pytest.fixture
 def margin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow, "MARGIN_S", 0.6)
+    monkeypatch.setattr(slow, "STAGGER_S", 0.2)
 
 
 @pytest.mark.usefixtures("margin")
@@ -220,6 +273,7 @@ def margin(monkeypatch: pytest.MonkeyPatch) -> None:
         (0.3, lambda request: error(request, 504), "contradicted"),
         (2.5, lambda request: request.reply(200, completion()), "contradicted"),
         (0.1, lambda request: request.reply(200, completion()), "inconclusive"),
+        (0.5, lambda request: request.raw.connection.close(), "inconclusive"),
         (0.9, lambda request: error(request, 500), "inconclusive"),
         (0.0, lambda request: error(request, 401), "inconclusive"),
         (0.0, lambda request: request.raw.connection.close(), "inconclusive"),
@@ -230,15 +284,46 @@ def test_a_slow_request_must_end_at_the_claimed_time(after: float, how: Any, ver
     assert judgement.verdict == verdict, judgement.reason
 
 
+@pytest.mark.usefixtures("margin")
 @pytest.mark.parametrize(
-    ("status", "kind", "verdict"),
-    [(None, "protocol", "inconclusive"), (None, "unreachable", "inconclusive"), (504, "", "contradicted")],
+    "chat",
+    [
+        ends(0.3, lambda request: error(request, 504), 1.0, lambda request: error(request, 504)),
+        ends(1.0, lambda request: error(request, 504), 2.5, lambda request: request.reply(200, completion())),
+        ends(2.5, lambda request: request.reply(200, completion()), 0.1, lambda request: error(request, 504)),
+        ends(2.5, lambda request: request.reply(200, completion()), control=0.5),  # there is a queue
+    ],
 )
-def test_a_connection_that_broke_early_once_is_no_time_out_but_an_early_504_is(
-    status: int | None, kind: str, verdict: str
-) -> None:
-    observation = {"limit_s": 10.0, "status": status, "kind": kind, "seconds": 4.0}
-    assert judge(SLOW, ITEM, {"server_seconds": 10}, observation).verdict == verdict
+def test_what_happens_to_one_request_alone_is_no_time_out(chat: Any) -> None:
+    judgement, _ = slowly(chat)
+    assert (judgement.verdict, judgement.samples) == ("inconclusive", 2), judgement
+
+
+def ended(*samples: tuple[int | None, str, float]) -> dict[str, Any]:
+    rows = [{"status": status, "kind": kind, "seconds": seconds} for status, kind, seconds in samples]
+    return {"limit_s": 10.0, "control_ms": 20.0, "samples": rows}
+
+
+@pytest.mark.parametrize(
+    ("samples", "verdict"),
+    [
+        ([(504, "", 4.0), (504, "", 4.2)], "contradicted"),
+        ([(504, "", 4.0), (504, "", 2.0)], "inconclusive"),  # at one moment: the second began later
+        ([(None, "protocol", 4.0), (None, "protocol", 4.0)], "inconclusive"),
+        ([(None, "unreachable", 10.1), (504, "", 10.0)], "verified"),
+        ([(504, "", 8.2), (504, "", 12.4)], "inconclusive"),
+        ([(504, "", 10.1)], "inconclusive"),
+        ([], "inconclusive"),
+    ],
+)
+def test_a_time_out_ends_both_after_one_time(samples: list[Any], verdict: str) -> None:
+    assert judge(SLOW, ITEM, {"server_seconds": 10}, ended(*samples)).verdict == verdict
+
+
+def test_a_server_that_answers_no_tiny_request_is_not_asked_for_a_slow_one() -> None:
+    judgement, server = slowly(lambda request: error(request, 500))
+    assert (judgement.verdict, "small request failed" in judgement.reason) == ("inconclusive", True)
+    assert all(request.json()["max_tokens"] <= 16 for request in server.seen if request.method == "POST")
 
 
 @pytest.mark.usefixtures("margin")
@@ -252,8 +337,8 @@ def test_the_shortest_of_gateway_and_server_counts_and_long_ones_are_not_waited_
 
 
 def test_a_changed_or_missing_claim_and_other_families_are_inconclusive() -> None:
-    observation = {"limit_s": 5.0, "status": 504, "kind": "", "seconds": 5.0}
-    assert judge(SLOW, ITEM, {"server_seconds": 5}, observation).verdict == "verified"
+    observation = ended((504, "", 10.0), (504, "", 10.1))
+    assert judge(SLOW, ITEM, {"server_seconds": 10}, observation).verdict == "verified"
     assert "claim changed" in judge(SLOW, ITEM, {"server_seconds": 6}, observation).reason
     assert judge(SLOW, ITEM, {}, observation).verdict == "inconclusive"
     observation, server = look(SLOW, Generator().handler(), family="embedding", claims={ITEM: {"server_seconds": 2}})

@@ -16,12 +16,13 @@ from tests.evidence.loopback import Request, routes, serving
 
 PROBE, THROUGHPUT, ERRORS = "generation.counters", "observability.throughput", "observability.errors"
 TOKENS = {"metric_name": "vllm:generation_tokens_total"}
-CLASSES = {"classes": ["bad_request", "overload"]}
+CLASSES = {"classes": ["bad_request", "input_shape"]}
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "PAUSES", (0.0, 0.05))
+    monkeypatch.setattr(counters, "IDLE_S", 0.05)
 
 
 def seen(generator: Generator, **target: Any) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def test_counters_that_move_by_our_good_and_by_our_bad_request_are_verified() ->
     assert (throughput.verdict, throughput.observed) == ("verified", "+3")
     errors = judge(PROBE, ERRORS, CLASSES, observation)
     assert (errors.verdict, errors.observed) == ("verified", "status=4xx")
-    assert "Not tried: overload" in errors.reason
+    more = judge(PROBE, ERRORS, {"classes": ["bad_request", "overload"]}, observation)
+    assert (more.verdict, "not to be caused from outside: overload" in more.reason) == ("inconclusive", True)
     assert len(generator.bodies) == 1
     assert generator.refused == 1
 
@@ -99,6 +101,33 @@ def test_a_page_elsewhere_on_which_nothing_moves_may_be_that_of_another_process(
         judgement = judge(PROBE, item, claims, observation)
         assert judgement.verdict == "inconclusive"
         assert "another process" in judgement.reason
+
+
+def test_a_refusal_before_a_page_elsewhere_may_be_the_gateways() -> None:
+    generator = Generator(counts_errors=False)
+    with serving(routes(generator.table())) as other:
+        observation = seen(generator, metrics_url=f"{other.url}/metrics")
+    assert judge(PROBE, THROUGHPUT, TOKENS, observation).verdict == "verified"
+    assert judge(PROBE, ERRORS, CLASSES, observation).verdict == "inconclusive"
+
+
+def test_a_counter_that_rises_by_itself_is_no_counter_of_requests() -> None:
+    generator, looks = Generator(), iter(range(100))
+
+    def page(request: Request) -> None:
+        tokens = f"# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total {generator.tokens}\n"
+        request.reply(200, f"{tokens}# TYPE scrapes_total counter\nscrapes_total {next(looks)}\n")
+
+    observation, _ = look(PROBE, routes({**generator.table(), "/metrics": page}))
+    judgement = judge(PROBE, THROUGHPUT, {"metric_name": "scrapes_total"}, observation)
+    assert (judgement.verdict, "before it as well" in judgement.reason) == ("inconclusive", True)
+    assert judge(PROBE, THROUGHPUT, TOKENS, observation).verdict == "verified"
+
+
+def test_a_page_that_does_not_say_of_which_process_it_is_contradicts_nothing_by_standing_still() -> None:
+    silent = Generator(counts=False, counts_errors=False)
+    observation = seen(silent)
+    assert judge(PROBE, THROUGHPUT, TOKENS, observation).verdict == "inconclusive"
 
 
 def test_two_replicas_behind_one_address_are_noticed() -> None:

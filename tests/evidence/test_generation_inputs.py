@@ -19,6 +19,11 @@ ALL = {"tried": list(inputs.KINDS)}
 RULES = {"rules": "types and sizes are checked"}
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "LOOK_S", 0.05)
+
+
 def test_a_server_that_refuses_in_good_order_is_verified() -> None:
     generator = Generator(pause=0.0)
     observation, server = look(ODD, generator.handler())
@@ -54,6 +59,24 @@ def test_a_server_error_for_odd_characters_is_contradicted() -> None:
     assert "unusual characters → 500" in judgement.reason
     # Of types and sizes it says nothing.
     assert judge(ODD, SANITISED, RULES, observation).verdict == "verified"
+
+
+def test_an_error_that_does_not_come_again_and_one_of_a_kind_that_was_not_tried_contradict_nothing() -> None:
+    left = [lambda request: error(request, 500), lambda request: error(request, 400)]
+    observation, _ = look(ODD, Raw(with_odd_text, lambda request: left.pop(0)(request)).handler())
+    judgement = judge(ODD, VARIABILITY, ALL, observation)
+    assert (judgement.verdict, "→ 500, then 400" in judgement.reason) == ("inconclusive", True), judgement
+    observation, _ = look(ODD, Raw(with_odd_text, lambda request: error(request, 500)).handler())
+    assert judge(ODD, VARIABILITY, {"tried": ["empty"]}, observation).verdict == "verified"
+
+
+def test_rules_that_speak_of_something_else_are_not_judged_by_types() -> None:
+    claims = {"rules": "personal data is masked, and links are removed"}
+    observation, _ = look(ODD, Generator(pause=0.0).handler())
+    assert judge(ODD, SANITISED, claims, observation).verdict == "inconclusive"
+    table = {"/v1/models": MODELS, "POST /v1/chat/completions": completion()}
+    observation, _ = look(ODD, routes(table))
+    assert judge(ODD, SANITISED, claims, observation).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 503, 504])
@@ -211,6 +234,40 @@ def test_a_served_limit_below_the_claim_is_contradicted() -> None:
     assert "limit of 512, less than claimed" in judgement.reason
 
 
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        ("bad request", "inconclusive"),  # a server with half the claimed limit says so, too
+        ("at most 16 images", "inconclusive"),
+        ("Request body must be less than 1000 bytes", "inconclusive"),
+        ("inputs must have less than 511 tokens", "contradicted"),
+        ("This model's maximum context length is 512 tokens.", "verified"),
+        ("n_ctx: 256", "contradicted"),
+    ],
+)
+def test_a_refusal_verifies_nothing_without_a_limit_in_tokens(message: str, verdict: str) -> None:
+    def chat(request: Request) -> None:
+        return request.reply(200, completion()) if len(request.body) < 999 else error(request, 400, message)
+
+    table = {"/v1/models": {"data": [{"id": "tiny", "owned_by": "me"}]}, "POST /v1/chat/completions": chat}
+    judgement, _, _ = beyond(tokens(512), routes(table), stack="openai")
+    assert judgement.verdict == verdict, judgement
+
+
+def test_a_server_error_that_does_not_come_again_and_a_count_that_nobody_gave_contradict_nothing() -> None:
+    left = [500, 400]
+
+    def chat(request: Request) -> None:
+        return request.reply(200, completion()) if len(request.body) < 999 else error(request, left.pop(0))
+
+    table = {"/v1/models": MODELS, "POST /v1/chat/completions": chat}
+    assert "when asked again did not" in beyond(tokens(512), routes(table))[0].reason
+    for count in (None, 560):  # of 586 words: a tokenizer may join some
+        answer = completion(usage={"prompt_tokens": count})
+        judgement, _, _ = beyond(tokens(512), routes({"/v1/models": MODELS, "POST /v1/chat/completions": answer}))
+        assert judgement.verdict == "inconclusive", judgement
+
+
 def test_a_limit_that_only_the_refusal_states_counts() -> None:
     table = {**Generator().table(), "/v1/models": {"data": [{"id": "tiny", "owned_by": "me"}]}}
     judgement, _, _ = beyond(tokens(4096), routes(table), stack="openai")
@@ -226,7 +283,7 @@ def test_acceptance_beyond_the_limit_is_contradicted() -> None:
 
 
 def test_an_input_that_is_cut_off_without_saying_so_is_contradicted_and_a_declared_cut_is_not() -> None:
-    table = {"/v1/models": MODELS, "POST /v1/chat/completions": completion(usage={"prompt_tokens": 512})}
+    table = {"/v1/models": MODELS, "POST /v1/chat/completions": completion(usage={"prompt_tokens": 412})}
     judgement, _, _ = beyond(tokens(512), routes(table))
     assert judgement.verdict == "contradicted"
     assert "cut off without saying so" in judgement.reason
@@ -275,9 +332,11 @@ def test_items_seconds_and_pixels_have_requests_of_their_own() -> None:
     claims = {"max_input": 32, "unit": "items"}
     assert beyond(claims, routes(table), family="embedding")[0].verdict == "verified"
     assert beyond({**claims, "max_input": 16}, routes(table), family="embedding")[0].verdict == "contradicted"
+    half = beyond({**claims, "max_input": 64}, routes(table), family="embedding")[0]
+    assert (half.verdict, "may as well be below" in half.reason) == ("inconclusive", True)
 
     def transcribe(request: Request) -> None:
-        return request.reply(200, {"text": ""}) if len(request.body) < 100_000 else error(request, 413)
+        return request.reply(200, {"text": ""}) if len(request.body) < 244_000 else error(request, 413)
 
     table = {"/v1/models": MODELS, "POST /v1/audio/transcriptions": transcribe}
     assert beyond({"max_input": 30, "unit": "seconds"}, routes(table), family="audio")[0].verdict == "verified"

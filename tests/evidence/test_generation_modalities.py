@@ -68,6 +68,26 @@ def test_a_picture_refused_in_words_contradicts_a_claimed_picture(said: str) -> 
     assert judge(PROBE, ITEM, claim(["text"], ["text"]), observation).verdict == "verified"
 
 
+def test_without_a_count_of_tokens_a_picture_may_have_been_thrown_away() -> None:
+    judgement, _ = tried(claim(["text", "image"], ["text"]), lambda payload: completion(usage=None))
+    assert (judgement.verdict, "may have been thrown away" in judgement.reason) == ("inconclusive", True)
+
+
+@pytest.mark.parametrize(
+    ("output", "path", "said"),
+    [
+        ("audio", "/v1/audio/speech", "Voice alloy is not supported"),
+        ("image", "/v1/images/generations", "Size 256x256 is not supported by this model"),
+        ("embedding", "/v1/embeddings", "The parameter encoding is unsupported"),
+    ],
+)
+def test_an_option_that_is_refused_is_no_refusal_of_the_modality(output: str, path: str, said: str) -> None:
+    claims = claim(["text"], [output])
+    table = {"/v1/models": MODELS, f"POST {path}": lambda request: error(request, 400, said)}
+    observation, _ = look(PROBE, routes(table), family="llm", claims={ITEM: claims})
+    assert judge(PROBE, ITEM, claims, observation).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [(400, "bad things"), (500, "not supported"), (401, "not supported"), (429, "slow")]
 )

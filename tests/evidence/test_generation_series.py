@@ -97,8 +97,17 @@ def test_a_series_has_its_declared_length_and_prompts_that_share_no_beginning() 
     assert len(observation["requests"]) == 4 == observation["wanted"]
     texts = [body["messages"][0]["content"] for body in generator.bodies]
     assert len({text[:3] for text in texts}) == 4
+    look(PROBE, generator.handler(), series=4)
+    again = [body["messages"][0]["content"] for body in generator.bodies[4:]]
+    assert not set(again) & set(texts)  # no cache answers for the model
     assert all(body["max_tokens"] <= 16 for body in generator.bodies)
     assert judge(PROBE, None, {}, observation).verdict == "verified"
+
+
+def test_texts_to_embed_differ_too() -> None:
+    table = {"/v1/models": MODELS, "POST /v1/embeddings": {"data": [{"embedding": [0.5, 0.5]}]}}
+    _, server = look(PROBE, routes(table), family="embedding", series=4)
+    assert len({request.json()["input"] for request in server.seen if request.method == "POST"}) == 4
 
 
 @pytest.mark.parametrize(("series", "sent"), [(0, 1), (-3, 1), (99, 20)])

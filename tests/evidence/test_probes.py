@@ -240,6 +240,17 @@ def test_a_server_that_is_not_ready_is_inconclusive(status: int) -> None:
     assert str(status) in verdict.reason
 
 
+@pytest.mark.parametrize("body", [{"status": "loading model"}, {"status": "unhealthy"}, "<html>Welcome</html>"])
+def test_a_health_route_that_says_otherwise_or_is_a_web_page_shows_no_health(body: Any) -> None:
+    kind = {"Content-Type": "text/html"} if isinstance(body, str) else {}
+    with serving(routes({**VLLM, "/health": lambda request: request.reply(200, body, kind)})) as server:
+        observation = observe("endpoint.health", server, stack="vllm")
+    assert judge("endpoint.health", None, {}, observation).verdict == "inconclusive"
+    with serving(routes({**VLLM, "/health": {"status": "running"}})) as server:
+        observation = observe("endpoint.health", server, stack="vllm")
+    assert judge("endpoint.health", None, {}, observation).verdict == "verified"
+
+
 # Nobody there: every probe, every item
 
 
@@ -278,6 +289,11 @@ def name(table: dict[str, Any], **claims: str) -> Judgement:
         return judge("model.identity", "identity.name-version", claims, observe("model.identity", server))
 
 
+def lineage(base: str, served: dict[str, Any], model_id: str) -> Judgement:
+    names = {"identity.name-version": {"model_id": model_id}}
+    return PROBES["model.identity"].judge("identity.lineage", {"base_model": base}, served, names)
+
+
 def test_the_root_that_is_served_verifies_the_claimed_model() -> None:
     judgement = name(VLLM, model_id=MODEL.lower(), version="3.1")
     assert judgement.verdict == "verified"
@@ -290,23 +306,86 @@ def test_an_alias_proves_little() -> None:
     assert "alias" in judgement.reason
 
 
+def alone(root: str) -> dict[str, Any]:
+    return {"/v1/models": {"data": [{"id": "chat", "owned_by": "vllm", "root": root}]}}
+
+
 def test_another_model_contradicts() -> None:
-    judgement = name(VLLM, model_id="mistralai/Mistral-7B-v0.3")
+    judgement = name(alone(MODEL), model_id="mistralai/Mistral-7B-v0.3")
     assert (judgement.verdict, judgement.claimed) == ("contradicted", "mistralai/Mistral-7B-v0.3")
     assert "chat" in judgement.observed
+    assert "another repository" in judgement.rule
+    # The adapter beside it is loaded from a path, and may well be what is claimed.
+    assert name(VLLM, model_id="mistralai/Mistral-7B-v0.3").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "root", "expected"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B-Base", "contradicted"),
+        ("Qwen/Qwen3-8B", "qwen/qwen3-8b", "verified"),
+        ("Qwen/Qwen3-8B", "mirror/Qwen3-8B", "inconclusive"),  # may be a copy
+        ("meta-llama/Llama-3.1-8B-Instruct", "unsloth/Meta-Llama-3.1-8B-Instruct", "inconclusive"),
+        ("Qwen3-8B", "Qwen/Qwen3-8B", "inconclusive"),  # no word of whose
+        ("Our support assistant", "Qwen/Qwen3-8B", "inconclusive"),
+        ("Qwen/Qwen3-8B", "/models/Qwen3-8B", "inconclusive"),
+        ("Qwen/Qwen3-8B", "/models/Qwen/Qwen3-8B", "inconclusive"),
+        ("Qwen/Qwen3-8B", "models/Qwen3-8B", "inconclusive"),
+        ("Qwen/Qwen3-8B", "models/assistant", "inconclusive"),
+        ("Qwen/Qwen3-8B", "Qwen3-8B-Q4_K_M.gguf", "inconclusive"),
+        ("Qwen/Qwen3-8B", "/root/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/" + "a" * 40, "verified"),
+        ("Qwen/Qwen3-8B", "/root/.cache/huggingface/hub/models--google--gemma-3/snapshots/" + "a" * 40, "contradicted"),
+    ],
+)
+def test_only_repositories_tell_which_model_runs(claimed: str, root: str, expected: str) -> None:
+    judgement = name(alone(root), model_id=claimed)
+    assert judgement.verdict == expected, judgement
+    assert judgement.rule
+
+
+def test_the_hubs_own_cache_tells_the_commit_too() -> None:
+    cached = alone("/cache/models--Qwen--Qwen3-8B/snapshots/" + "a" * 40)
+    assert name(cached, model_id="Qwen/Qwen3-8B", revision="a" * 8).verdict == "verified"
+    assert name(cached, model_id="Qwen/Qwen3-8B", revision="b" * 40).verdict == "contradicted"
+
+
+def test_a_name_is_an_alias_on_every_stack_where_an_operator_chooses_it() -> None:
+    bare = {**SGLANG}
+    del bare["/model_info"]
+    for table, claimed in (
+        (bare, "qwen"),
+        ({"/v1/models": {"data": [{"id": MODEL, "owned_by": "sglang", "root": MODEL}]}}, MODEL),
+        ({"/v1/models": {"data": [{"id": MODEL, "owned_by": "vllm"}]}}, MODEL),
+        (OLLAMA, "llama3.1"),
+        (LLAMACPP, "tiny.gguf"),
+        ({"/v1/models": {"data": [{"id": MODEL, "root": MODEL}]}}, MODEL),  # unknown, and it says the same twice
+    ):
+        judgement = name(table, model_id=claimed)
+        assert judgement.verdict == "inconclusive", judgement
+        assert "an alias proves little" in judgement.reason
+    assert name(SGLANG, model_id="Qwen/Qwen3-8B").verdict == "verified"
+
+
+def test_a_label_that_the_operator_gave_the_weights_is_no_revision() -> None:
+    claims = {"model_id": "Qwen/Qwen3-8B", "revision": "b" * 40}
+    labelled = {**SGLANG, "/model_info": {"model_path": "Qwen/Qwen3-8B", "weight_version": "a" * 40}}
+    assert name(labelled, **claims).verdict == "verified"
+    pinned = {**SGLANG, "/server_info": {"revision": "a" * 40}}
+    assert name(pinned, **claims).verdict == "contradicted"
+    ignored = {**pinned, "/model_info": {"model_path": "/models/qwen"}}
+    assert name(ignored, model_id="qwen", revision="a" * 40).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
     ("root", "expected"),
     [
-        ("/models/log-explain-rc1-0.3", "contradicted"),
+        ("/models/log-explain-rc1-0.3", "inconclusive"),
         ("Qwen/Qwen3-8B", "contradicted"),
         ("/mnt/models", "inconclusive"),
         ("/models/", "inconclusive"),
         ("/model", "inconclusive"),
         ("/data", "inconclusive"),
         ("/data/model.gguf", "inconclusive"),
-        ("/cache/models--team--log-explain/snapshots/0e9e39f249a16976918f6564b8830bc894c89659", "inconclusive"),
         ("s3://bucket/models/v3", "inconclusive"),
     ],
 )
@@ -319,13 +398,15 @@ def test_a_place_contradicts_only_where_its_name_tells_another_model(root: str, 
     assert name({"/v1/models": {"data": [*rows, unlisted]}}, model_id="team/log-explain").verdict == "inconclusive"
     with serving(routes({"/v1/models": {"data": [*rows, unlisted]}})) as server:
         served = observe("model.identity", server)
-    lineage = judge("model.identity", "identity.lineage", {"base_model": "team/log-explain"}, served)
-    assert lineage.verdict == expected, lineage
+    assert lineage("team/log-explain", served, "adapter").verdict == expected
+    # The parent of an adapter beside it says nothing of where the model itself comes from.
+    assert lineage("team/log-explain", served, "chat").verdict == "inconclusive"
+    assert lineage("team/log-explain", served, "").verdict == "inconclusive"
 
 
 def test_another_alias_than_the_claimed_name_proves_as_little_as_an_equal_one() -> None:
     closed = {path: answer for path, answer in LITELLM.items() if path != "/v1/model/info"}
-    assert name(LITELLM, model_id="mistral-large").verdict == "contradicted"
+    assert name(LITELLM, model_id="mistral-large").verdict == "inconclusive"
     assert name(closed, model_id="mistral-large").verdict == "inconclusive"
     assert name({"/v1/models": {"data": [{"id": "house"}]}}, model_id=MODEL).verdict == "inconclusive"
 
@@ -334,7 +415,7 @@ def test_a_revision_tells_what_a_mount_does_not() -> None:
     table = {**TGI, "/info": {**TGI["/info"], "model_id": "/data"}}  # type: ignore[dict-item]
     assert name(table, model_id=MODEL).verdict == "inconclusive"
     assert name(table, model_id=MODEL, revision="0e9e39f").verdict == "verified"
-    assert name(table, model_id=MODEL, revision="1111111").verdict == "contradicted"
+    assert name(table, model_id=MODEL, revision="1111111").verdict == "inconclusive"  # perhaps a mirror's
 
 
 def test_a_revision_is_compared_where_the_server_gives_one() -> None:
@@ -348,46 +429,30 @@ def test_a_revision_is_compared_where_the_server_gives_one() -> None:
 def test_a_digest_is_compared_where_the_server_gives_one() -> None:
     digest = OLLAMA["/api/tags"]["models"][0]["digest"]  # type: ignore[index]
     assert name(OLLAMA, model_id="llama3.1", artifact_digest=f"sha256:{digest}").verdict == "verified"
-    assert name(OLLAMA, model_id="llama3.1", artifact_digest="sha256:" + "0" * 64).verdict == "contradicted"
+    other = name(OLLAMA, model_id="llama3.1", artifact_digest="sha256:" + "0" * 64)
+    assert other.verdict == "inconclusive"  # perhaps that of the weights, or of the server's image
+    assert "may be that of something else" in other.reason
 
 
-def test_a_file_served_under_its_path_is_the_file() -> None:
-    assert name(LLAMACPP, model_id="tiny.gguf").verdict == "verified"
-    assert name(LLAMACPP, model_id="tiny").verdict == "verified"
-
-
-def test_behind_a_proxy_the_alias_is_looked_through_or_weak() -> None:
-    assert name(LITELLM, model_id=MODEL).verdict == "verified"
+@pytest.mark.parametrize("model_id", [MODEL, f"hosted_vllm/{MODEL}", f"azure/{MODEL}", "gpt-house", "other/model"])
+def test_what_a_proxy_asks_another_server_for_is_that_ones_alias(model_id: str) -> None:
+    assert name(LITELLM, model_id=model_id).verdict == "inconclusive"
     closed = {path: answer for path, answer in LITELLM.items() if path != "/v1/model/info"}
-    assert name(closed, model_id="gpt-house").verdict == "inconclusive"
+    assert name(closed, model_id=model_id).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
-    ("model_id", "expected"),
-    [(f"hosted_vllm/{MODEL}", "verified"), (f"azure/{MODEL}", "contradicted"), ("gpt-house", "inconclusive")],
-)
-def test_behind_a_proxy_a_model_may_be_claimed_with_its_provider_and_not_with_another(
-    model_id: str, expected: str
-) -> None:
-    judgement = name(LITELLM, model_id=model_id)
-    assert judgement.verdict == expected, judgement
-    if expected == "verified":
-        assert judgement.observed == model_id
-
-
-@pytest.mark.parametrize(
-    ("title", "served", "expected"),
+    ("title", "served", "words"),
     [
-        ("🦙 llama.cpp Python API", MODEL, "inconclusive"),  # --model_alias, or --model of that very name
-        ("🦙 llama.cpp Python API", "/models/tiny.gguf", "contradicted"),
-        ("Somebody's server", MODEL, "inconclusive"),
+        ("🦙 llama.cpp Python API", MODEL, "an alias proves little"),  # --model_alias, or --model of that very name
+        ("🦙 llama.cpp Python API", "/models/tiny.gguf", "chooses names and places freely"),
+        ("Somebody's server", MODEL, "an alias proves little"),
     ],
 )
-def test_a_name_that_the_operator_chose_verifies_nothing(title: str, served: str, expected: str) -> None:
+def test_a_name_that_the_operator_chose_settles_nothing(title: str, served: str, words: str) -> None:
     models = {"data": [{"id": served, "object": "model", "owned_by": "me", "permissions": []}]}
     judgement = name({"/v1/models": models, "/openapi.json": {"info": {"title": title}}}, model_id=MODEL)
-    assert judgement.verdict == expected, judgement
-    assert expected == "contradicted" or "an alias proves little" in judgement.reason
+    assert (judgement.verdict, words in judgement.reason) == ("inconclusive", True), judgement
 
 
 def test_a_served_root_is_stronger_than_a_name_on_a_server_that_nobody_knows() -> None:
@@ -410,8 +475,9 @@ def test_lineage_is_spoken_of_only_where_a_parent_is_served() -> None:
     probe = PROBES["model.identity"]
     assert "identity.lineage" in probe.speaks_to(served)
     assert "identity.lineage" not in probe.speaks_to(silent)
-    assert probe.judge("identity.lineage", {"base_model": MODEL}, served).verdict == "verified"
-    assert probe.judge("identity.lineage", {"base_model": "other/model"}, served).verdict == "contradicted"
+    assert lineage(MODEL, served, "support").verdict == "verified"
+    assert lineage("other/model", served, "support").verdict == "contradicted"
+    assert lineage("Llama 3.1, tuned", served, "support").verdict == "inconclusive"
     assert probe.judge("identity.lineage", {}, served).verdict == "inconclusive"
 
 
@@ -423,11 +489,13 @@ def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: 
         return judge("model.limits", item, claims, observe("model.limits", server))
 
 
-def test_what_a_proxy_declares_for_its_model_is_its_limit():
-    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens.
+def test_what_a_proxy_says_of_the_model_behind_it_is_no_limit_of_that_one() -> None:
+    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens, out of its settings or its own list.
     table = {**LITELLM, "/v1/models": {"data": [{"id": "gpt-house", "owned_by": "openai", "max_input_tokens": 8192}]}}
-    assert limit(table, max_input=8192, unit="tokens").verdict == "verified"
-    assert limit(table, max_input=16384, unit="tokens").verdict == "contradicted"
+    for wanted in (8192, 16384):
+        judgement = limit(table, max_input=wanted, unit="tokens")
+        assert (judgement.verdict, judgement.observed) == ("inconclusive", "8192")
+        assert "the server behind it sets the limit" in judgement.reason
     assert limit(LITELLM, max_input=8192, unit="tokens").verdict == "inconclusive"
 
 
@@ -446,6 +514,17 @@ def test_a_split_context_serves_only_its_share() -> None:
     judgement = limit(LLAMACPP, max_input=512, unit="tokens")
     assert (judgement.verdict, judgement.observed) == ("contradicted", "256")
     assert limit(LLAMACPP, max_input=256, unit="tokens").verdict == "verified"
+
+
+def test_the_limit_of_the_model_that_is_loaded_is_not_that_of_another() -> None:
+    tags = [{"name": "llama3.1:latest"}, {"name": "mistral:latest"}]
+    table = {**OLLAMA, "/api/tags": {"models": tags}}  # of which llama3.1 is loaded
+    with serving(routes(table)) as server:
+        observation = observe("model.limits", server)
+    item, claims = "identity.input-limits", {"max_input": 8192, "unit": "tokens"}
+    for model_id, verdict in (("llama3.1", "contradicted"), ("mistral", "inconclusive"), ("", "contradicted")):
+        names = {"identity.name-version": {"model_id": model_id}}
+        assert PROBES["model.limits"].judge(item, claims, observation, names).verdict == verdict, model_id
 
 
 def test_other_units_and_missing_limits_are_inconclusive() -> None:
@@ -531,8 +610,40 @@ def test_open_as_claimed_is_left_to_a_reviewer_and_closed_contradicts() -> None:
     assert access(routes(VLLM, key=KEY), "none")[0].verdict == "contradicted"
 
 
-def test_client_certificates_are_not_claimed_on_plain_http() -> None:
-    assert access(routes(VLLM, key=KEY), "mtls")[0].verdict == "contradicted"
+def test_a_route_beside_that_is_closed_does_not_close_an_open_server() -> None:
+    half = {**VLLM, "/server_info": lambda request: request.reply(403), "/metrics": lambda request: request.reply(401)}
+    assert access(routes(half), "none")[0].verdict == "inconclusive"
+    assert access(lambda request: request.reply(403), "none")[0].verdict == "inconclusive"  # a firewall, perhaps
+
+
+def test_a_403_without_a_key_of_ours_may_be_a_firewalls() -> None:
+    judgement, _ = access(lambda request: request.reply(403))
+    assert (judgement.verdict, "firewall" in judgement.reason) == ("inconclusive", True)
+    assert access(lambda request: request.reply(401))[0].verdict == "verified"
+    inside = access(lambda request: request.reply(200 if KEY in request.headers.get("authorization", "") else 403))
+    assert inside[0].verdict == "inconclusive"
+
+    def guarded(request: Request) -> None:
+        request.reply(200 if KEY in request.headers.get("authorization", "") else 403)
+
+    assert access(guarded, headers=HEADERS)[0].verdict == "verified"
+
+
+@pytest.mark.parametrize("body", ["ok", {"status": "ok"}])
+def test_a_server_that_answers_everything_is_not_said_to_be_open(body: Any) -> None:
+    judgement, _ = access(lambda request: request.reply(200, body))
+    assert (judgement.verdict, "does not exist" in judgement.reason) == ("inconclusive", True), judgement
+
+
+def test_an_error_with_a_200_is_no_answer() -> None:
+    def refusing(request: Request) -> None:
+        request.reply(200, {"error": {"message": "missing key", "code": 401}})
+
+    assert access(refusing)[0].verdict == "inconclusive"
+
+
+def test_client_certificates_do_not_show_on_plain_http() -> None:
+    assert access(routes(VLLM, key=KEY), "mtls")[0].verdict == "inconclusive"
     asked = {"routes": [{"route": "GET /v1/models", "none": "client_certificate"}], "https": True}
     assert judge("access.control", "security.access-control", {"scheme": "mtls"}, asked).verdict == "verified"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from checklists.evidence.client import Client, Policy
-from checklists.evidence.probes import PROBES, Judgement, Target, Visit
+from checklists.evidence.probes import PROBES, Judgement, Target, Visit, release
 from checklists.evidence.probes.release import ask, runbook_found
 from tests.evidence import configs
 from tests.evidence.loopback import Request, loopback_client, observe, routes, run, serving
@@ -86,8 +86,14 @@ def test_an_owner_of_whom_nothing_is_known_is_inconclusive(
 # operations.dependencies
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "LOOK_S", 0.01)
+
+
 def health(status: int, body: Any = b"", headers: dict[str, str] | None = None) -> Any:
-    return routes({"/health": lambda request: request.reply(status, body, headers)})
+    kind = {"Content-Type": "text/html"} if isinstance(body, str) else {}
+    return routes({"/health": lambda request: request.reply(status, body, headers or kind)})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +107,9 @@ def health(status: int, body: Any = b"", headers: dict[str, str] | None = None) 
         (200, {"status": "unhealthy"}, "contradicted"),
         (503, {"status": "DOWN"}, "contradicted"),
         (500, b"", "contradicted"),
-        (404, b"", "contradicted"),
+        (410, b"", "contradicted"),
+        (404, b"", "inconclusive"),  # as who is not signed in may get
+        (200, "<html>All systems operational</html>", "inconclusive"),
         (401, b"", "inconclusive"),
         (403, b"", "inconclusive"),
         (429, b"", "inconclusive"),
@@ -111,9 +119,16 @@ def test_a_health_address_is_judged_by_status_first_and_body_second(status: int,
     with serving(health(status, body)) as server:
         claims = {"names": "vector store", "health_url": f"{server.url}/health"}
         found = judged(DEPENDENCIES, claims)
-        assert server.asked() == ["GET /health"]
+        assert server.asked() == ["GET /health"] * (3 if verdict == "contradicted" else 1)
         assert "authorization" not in server.seen[0].headers
     assert (found.verdict, str(status) in found.observed) == (verdict, True)
+
+
+def test_a_moment_of_ill_health_is_no_failure() -> None:
+    left = [503, 200]
+    with serving(routes({"/health": lambda request: request.reply(left.pop(0))})) as server:
+        found = judged(DEPENDENCIES, {"names": "store", "health_url": f"{server.url}/health"})
+    assert found.verdict == "verified", found
 
 
 def test_a_dependency_that_cannot_be_reached_from_here_says_nothing() -> None:
@@ -257,6 +272,19 @@ def test_the_document_is_held_against_claims_and_config_json() -> None:
 def test_a_document_that_says_something_else_than_the_claims_is_contradicted(others: Any, words: str) -> None:
     found = contract(SPEC, others=others)
     assert (found.verdict, words in found.reason) == ("contradicted", True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("others", "spec"),
+    [
+        ({"identity.name-version": {"model_id": "house/Assist 8B"}}, SPEC),
+        ({"identity.name-version": {"version": "v1.0"}}, SPEC),
+        ({}, {**SPEC, "config": {**SPEC["config"], "paramSize": "10b"}}),  # as rounded as names are
+    ],
+)
+def test_the_same_in_other_letters_and_a_rounded_size_are_no_conflict(others: Any, spec: Any) -> None:
+    found = contract(spec, others={**AGREEING, **others}, facts={"architecture": configs.LLAMA_8B})
+    assert found.verdict == "verified", found.reason
 
 
 def test_a_document_of_another_shape_than_the_config_json_is_contradicted() -> None:

@@ -56,7 +56,7 @@ def test_owner_dependencies_and_hub_are_asked_without_an_endpoint(release: Relea
 def test_a_saved_claim_is_judged_against_what_the_hub_said_before(release: Release, bob: Any, settings: Any) -> None:
     with serving(hub()) as models:
         settings.PREFLIGHT = {**settings.PREFLIGHT, "HUB_URL": models.url}
-        name = {"model_id": MODEL, "version": "3.1", "revision": "v9"}
+        name = {"model_id": MODEL, "version": "3.1", "revision": "f" * 40}
         save(answer_of(release, "identity.name-version"), bob, claims=name)
         probed(release)
         assert verdicts(release)["hub.revision", "identity.name-version"] == "contradicted"

@@ -104,10 +104,30 @@ def test_a_scheduled_run_asks_only_what_no_longer_counts_for_long(release: Any, 
     assert at_endpoint == [["access.control"]]
 
 
+def test_what_only_a_person_can_renew_expires_without_a_visit(release: Any, alice: Any) -> None:
+    with serving(routes(VLLM)) as server:
+        endpoint = add(release, alice, server.url, stack="vllm")
+        run(release)
+    row = ProbeSchedule.objects.get(endpoint=endpoint)
+    for probe, hours in (("generation.burst", 1), ("generation.refusals", 2), ("no.longer.there", 3)):
+        known = Finding.objects.filter(endpoint=endpoint, probe="access.control").get()
+        known.pk, known.probe, known.expires_at = None, probe, timezone.now() + timedelta(hours=hours)
+        known.save(force_insert=True)
+    services.plan_next(release=release, reached={endpoint.pk: True})
+    row.refresh_from_db()
+    assert row.due_at > timezone.now() + timedelta(hours=12)
+    Finding.objects.filter(endpoint=endpoint, probe="access.control").update(
+        expires_at=timezone.now() + timedelta(hours=2)
+    )
+    services.plan_next(release=release, reached={endpoint.pk: True})
+    row.refresh_from_db()
+    assert row.due_at < timezone.now() + timedelta(hours=2)
+
+
 def test_a_burst_is_never_part_of_the_schedule(release: Any, alice: Any) -> None:
     add(release, alice, "http://127.0.0.1:9999/", may_burst=True, may_generate=True)
-    bursting = {probe.key for probe in PROBES.values() if probe.bursts}
-    assert bursting
+    bursting = {probe.key for probe in PROBES.values() if probe.by_hand}
+    assert bursting == {"generation.burst", "generation.refusals"}
 
     def planned(reason: str) -> set[str]:
         ProbeRun.objects.all().delete()

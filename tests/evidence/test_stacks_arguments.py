@@ -66,12 +66,33 @@ def sglang(**changed: Any) -> dict[str, Any]:
     return {**table, "/server_info": {**table["/server_info"], **changed}}
 
 
-def test_a_kv_cache_in_another_format_contradicts_and_never_verifies() -> None:
+@pytest.mark.parametrize(
+    ("served", "claimed", "verdict"),
+    [
+        ({"dtype": "bfloat16", "quantization": "fp8"}, ["fp8"], "verified"),
+        ({"dtype": "bfloat16", "quantization": "fp8"}, ["bf16"], "inconclusive"),
+        ({"dtype": "bfloat16", "quantization": "fp8"}, ["fp16", "int8"], "contradicted"),
+        ({"dtype": "bfloat16", "quantization": "gptq"}, ["int4"], "inconclusive"),
+        ({"dtype": "bfloat16", "quantization": "gptq"}, ["bf16"], "inconclusive"),
+        ({"dtype": "bfloat16", "quantization": "compressed-tensors"}, ["fp8"], "inconclusive"),
+        ({"dtype": "bfloat16", "quantization": None}, ["bf16"], "verified"),
+        ({"dtype": "bfloat16", "quantization": None}, ["fp8"], "contradicted"),
+    ],
+)
+def test_quantised_weights_are_not_of_the_format_they_are_reckoned_in(
+    served: dict[str, Any], claimed: list[str], verdict: str
+) -> None:
+    judged = arguments(sglang(**served), "identity.gpu-precision", {"precisions": claimed})
+    assert judged.verdict == verdict, judged
+
+
+def test_a_kv_cache_in_another_format_is_told_and_settles_nothing() -> None:
     with recordings()["vllm-0.6"].served() as server:
         observation, _ = observe("serving.arguments", Target("main", server.url))
-    judged = PROBES["serving.arguments"].judge("identity.gpu-precision", {"precisions": ["bf16"]}, observation)
-    assert judged.verdict == "contradicted"
-    assert "KV cache" in judged.reason
+    for claimed in ("bf16", "fp8"):
+        judged = PROBES["serving.arguments"].judge("identity.gpu-precision", {"precisions": [claimed]}, observation)
+        assert judged.verdict == "inconclusive"
+        assert "KV cache" in judged.reason
 
 
 def test_an_argument_left_to_the_server_says_nothing() -> None:

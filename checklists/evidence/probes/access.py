@@ -31,15 +31,29 @@ WORDS = {
 }
 
 
+NOWHERE = Route("/preflight-no-such-route")
+RULE = (
+    "Verified: 401 (or 403, where our own key is let in) without a key on a main route, and 2xx nowhere. Contradicted: "
+    "2xx without a key or with a made-up one, from a server that does not answer so to everything; or, where none is "
+    "claimed to be needed, 401 on every main route. Of which kind a key is does not show."
+)
+
+
 class AccessControl(Probe):
-    """Who gets in: without a key, with a wrong one, with ours; on the main routes and on those beside them."""
+    """Who gets in: without a key, with a wrong one, with ours; on the main routes and on those beside them.
+
+    A web page, and JSON that holds an error, are no answers of a model, whatever their status. A 403 may be a
+    firewall's, to us or to everybody, unless our own key passes it. A server that answers 2xx on a route that does not
+    exist answers so to anything.
+    """
 
     key = "access.control"
     title = "Access control"
     items = ("security.access-control",)
     sends = (
         "GETs, and POSTs of an empty object that no server takes for work, to the main routes and those beside them: "
-        "without a key everywhere, with a wrong key once, with the endpoint's key once."
+        "without a key everywhere, with a wrong key once, with the endpoint's key once. Where one answers, a GET of "
+        "a route that does not exist."
     )
     ttl = timedelta(days=1)
 
@@ -58,8 +72,12 @@ class AccessControl(Probe):
             routes[chosen]["wrong"] = _outcome(await visit.knock(route, "wrong"))
             if visit.target.headers:
                 routes[chosen]["key"] = _outcome(await visit.knock(route, "ours"))
+        nowhere = None
+        if any(_good(row.get(key)) for row in routes for key in ("none", "wrong")):
+            nowhere = _outcome(await visit.knock(NOWHERE, "none"))
         return {
             "stack": stack.key,
+            "nowhere": nowhere,
             "routes": routes,
             "has_key": bool(visit.target.headers),
             "https": visit.target.url.lower().startswith("https:"),
@@ -86,9 +104,13 @@ class AccessControl(Probe):
         needs_certificate = any(row.get("none") == "client_certificate" for row in rows)
         if not scheme:
             return inconclusive(f"Nothing is claimed yet that could be compared. Seen: {observed}.", observed=observed)
-        rule = "401 or 403 without a key on a main route, 2xx nowhere"
+        rule = RULE
+        if (opened or wrong) and _good(observation.get("nowhere")):
+            reason = "It answers 2xx even on a route that does not exist, so an answer says nothing of who is let in."
+            return inconclusive(reason, claimed=claimed, observed=observed, rule=rule, samples=len(rows))
         if scheme == "none":
-            if refused or needs_certificate:
+            main = [row.get("none") for row in rows if row.get("kind") != "beside"]
+            if needs_certificate or (401 in main and not any(map(_good, main))):
                 return Judgement(
                     CONTRADICTED,
                     claimed,
@@ -97,7 +119,7 @@ class AccessControl(Probe):
                     "The claim says that no key is needed, yet the server asks for one.",
                     rule=rule,
                 )
-            if opened:
+            if any(map(_good, main)):
                 return inconclusive(
                     "It is open to anyone, as claimed. Whether that is acceptable is for a reviewer to decide.",
                     claimed=claimed,
@@ -133,9 +155,9 @@ class AccessControl(Probe):
                     rule=rule,
                 )
             if observation.get("https") is False:
-                return Judgement(
-                    CONTRADICTED, claimed, "plain http", "", "Plain http knows no client certificates.", rule=rule
-                )
+                # A mesh may put both on the wire between its own proxies.
+                reason = "Plain http shows no client certificates; they may be a proxy's on the way."
+                return inconclusive(reason, claimed=claimed, observed="plain http", rule=rule)
             return inconclusive(
                 "The handshake went through without a client certificate; the routes then answered otherwise.",
                 claimed=claimed,
@@ -167,6 +189,10 @@ def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: 
             claimed=claimed,
             observed=observed,
         )
+    passed = isinstance(keyed, int) and keyed not in (429, *range(500, 600))
+    if not passed and not any(row.get("none") == 401 for row in main):
+        reason = "403 without a key may be a firewall's answer to anybody; that a key gets through was not seen."
+        return inconclusive(reason, claimed=claimed, observed=observed, rule=rule, samples=len(rows))
     wrong = next((row["wrong"] for row in rows if "wrong" in row), None)
     parts = [f"{len(refused)} of {len(rows)} routes refuse a request without a key, none answers it"]
     if wrong in (401, 403):
@@ -179,11 +205,14 @@ def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: 
 
 
 def _outcome(answer: Answer) -> int | str:
-    """The status, or in a word what came instead. A web page is no answer of a model: signs in, or greets."""
+    """The status, or in a word what came instead. A web page is no answer of a model: signs in, or greets. Nor is an
+    error in JSON, which some gateways send with a 200."""
     if answer.error is not None:
         return answer.error.code or answer.error.kind
     if answer.ok and answer.response and answer.response.header("content-type").lower().startswith("text/html"):
         return "web_page"
+    if answer.ok and answer.object().get("error"):
+        return "error_in_the_body"
     return answer.status or 0
 
 

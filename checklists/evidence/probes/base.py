@@ -49,8 +49,17 @@ class Judgement:
     histogram: Mapping[str, Any] | None = None
 
 
-def inconclusive(reason: str, *, claimed: str = "", observed: str = "", unit: str = "") -> Judgement:
-    return Judgement(INCONCLUSIVE, claimed, observed, unit, reason)
+def inconclusive(
+    reason: str,
+    *,
+    claimed: str = "",
+    observed: str = "",
+    unit: str = "",
+    rule: str = "",
+    samples: int | None = None,
+) -> Judgement:
+    """Not settled, and why; with the rule that was not met and the number of samples where there are such."""
+    return Judgement(INCONCLUSIVE, claimed, observed, unit, reason, rule, samples)
 
 
 def nothing_claimed(observed: str, unit: str = "") -> Judgement:
@@ -325,8 +334,9 @@ class Probe(ABC):
 
     ``about`` says whether every endpoint is visited or the release once, without one. ``reads`` names its sources (see
     ``SOURCES``), ``also_reads`` the items whose claims its judgement rests on besides its own. ``generates``: it may
-    cost tokens or money, so the endpoint's owner must allow it; ``bursts``: it needs a permission of its own and is
-    never run by the schedule; ``cheap``: a few GETs; ``local``: nothing is sent, so it judges whenever a claim changes.
+    cost tokens or money, so the endpoint's owner must allow it; ``bursts``: it needs a permission of its own;
+    ``by_hand``: only a person starts it, never the schedule; ``cheap``: a few GETs; ``local``: nothing is sent, so it
+    judges whenever a claim changes.
     ``ttl`` is how long a finding counts, unless an administrator says otherwise for an item and tier.
     """
 
@@ -341,6 +351,7 @@ class Probe(ABC):
     sends: ClassVar[str]
     generates: ClassVar[bool] = False
     bursts: ClassVar[bool] = False
+    by_hand: ClassVar[bool] = False
     cheap: ClassVar[bool] = True
     local: ClassVar[bool] = False
     ttl: ClassVar[timedelta] = timedelta(days=7)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -21,9 +22,16 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.stacks import Stack
 
+_UNREADY = re.compile(
+    r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready)|down|fail\w*|error|degraded"
+    r"|pending)\b",
+    re.IGNORECASE,
+)
+
 
 class Health(Probe):
-    """Is it reachable, and does it say it is ready? The status code counts, not the body, which may be empty."""
+    """Is it reachable, and does it say it is ready? The status code counts; the body may be empty, and must not say
+    otherwise."""
 
     key = "endpoint.health"
     title = "Reachability and health"
@@ -47,6 +55,8 @@ class Health(Probe):
                     "tried": tried,
                     "path": path,
                     "status": answer.status,
+                    "page": answer.response.header("content-type").lower().startswith("text/html"),
+                    "state": text_of(answer.object().get("status")),
                     "ms": round(answer.response.elapsed_s * 1000, 1),
                 }
         return {
@@ -65,6 +75,13 @@ class Health(Probe):
             )
         status, path = number_of(observation.get("status")) or 0, text_of(observation.get("path"))
         seen = f"{status:.0f} on {path}"
+        state = text_of(observation.get("state"))
+        if observation.get("page") is True and path != "/":
+            return inconclusive(
+                f"A web page stands at {path}, which tells people something, and not us.", observed=seen
+            )
+        if 200 <= status < 300 and _UNREADY.search(state):
+            return inconclusive(f"{path} answered {status:.0f}, but with the status {state}.", observed=seen)
         if 200 <= status < 300:
             if item_key is None:
                 ms = number_of(observation.get("ms")) or 0.0

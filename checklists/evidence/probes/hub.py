@@ -121,6 +121,8 @@ class ModelHub(Probe):
         return () if observation.get("error") == "off" else self.items
 
     def settles(self, item_key: str, stack: Stack) -> str:
+        if item_key == LINEAGE:
+            return "A model card names the next ancestor only: it can verify a base model, and contradicts none."
         return f"A hub knows what is published. {ONLY_SERVER}" if item_key == NAME else super().settles(item_key, stack)
 
 
@@ -145,7 +147,10 @@ def _revision(claims: Claims, observation: Observation) -> Judgement:
     model, revision = text_of(claims.get("model_id")), text_of(claims.get("revision"))
     claimed = f"{model}@{revision}" if revision else model
     hub = text_of(observation.get("hub"))
-    rule = "The claimed revision is a commit of the model's repository on the hub; a branch or tag can move."
+    rule = (
+        "Contradicted: the hub has the model, and no commit of all 40 digits that is claimed. That one is there, a "
+        "branch or tag, which can move, and a mark that may be of another place decide nothing."
+    )
     if why := fact_error(observation):
         return inconclusive(why, claimed=claimed)
     sha, missing = text_of(observation.get("sha")), text_of(observation.get("missing"))
@@ -153,8 +158,10 @@ def _revision(claims: Claims, observation: Observation) -> Judgement:
     if missing and not (shortened and sha.startswith(revision.casefold())):
         if shortened:
             reason = f"{hub} has the model {model}, but finds no commit by a part of its name. Claim all 40 digits."
-            return inconclusive(reason, claimed=claimed)
+            return inconclusive(reason, claimed=claimed, rule=rule)
         reason = f"{hub} has the model {model}, but no revision {missing} of it."
+        if not _COMMIT.match(revision.casefold()):
+            return inconclusive(f"{reason} It may be a mark of another place.", claimed=claimed, rule=rule)
         return Judgement(CONTRADICTED, claimed, "no such revision", "", reason, rule=rule)
     gated = " It is gated: the weights need a permission." if observation.get("gated") else ""
     if not revision:
@@ -168,31 +175,34 @@ def _revision(claims: Claims, observation: Observation) -> Judgement:
         # That a commit exists refutes nothing, and shows nothing of what is served.
         reason = f"The hub {hub} has this revision of {model}; {RUNS}{gated}"
         return inconclusive(reason, claimed=claimed, observed=sha)
-    reason = f"Asked for {revision}, {hub} answers with commit {sha}."
-    return Judgement(CONTRADICTED, claimed, sha, "", reason, rule=rule)
+    # A mirror that looks at no revision would answer so, too.
+    reason = f"Asked for {revision}, {hub} answers with commit {sha}, so whether it has the claimed one is not told."
+    return inconclusive(reason, claimed=claimed, observed=sha, rule=rule)
 
 
 def _lineage(claims: Claims, observation: Observation) -> Judgement:
     claimed = text_of(claims.get("base_model"))
     named = [text_of(one) for one in list_of(observation.get("base_models"))]
     shown, hub = joined(named), text_of(observation.get("hub"))
-    rule = "The claim names a base model that the model card names; ids of repositories differ unless they are equal."
+    rule = (
+        "Verified: the claim names, before any comma, bracket or @, the base model that the card names, with its owner "
+        "or without. A card names the next ancestor, under its name of today, so another name contradicts nothing."
+    )
     if why := fact_error(observation):
         return inconclusive(why, claimed=claimed)
     if not claimed:
         return nothing_claimed(shown)
     if not named:
         return inconclusive(f"The model card on {hub} names no base model.", claimed=claimed)
-    said = _letters(claimed)
-    if any(_letters(one.rpartition("/")[2]) in said for one in named):
+    said = re.split(r"[,;@(\[\n]", claimed)[0].strip()
+    # With an owner, the owner counts; two repositories of one name are two.
+    alike = [one if "/" in said else one.rpartition("/")[2] for one in named]
+    if _letters(said) in [_letters(one) for one in alike]:
         return Judgement(VERIFIED, claimed, shown, "", f"The model card on {hub} names {shown} as base.", rule=rule)
-    ids = [word for word in re.split(r"[\s,;@]+", claimed) if _HUB_ID.match(word) and "/" in word]
-    if ids:
-        return Judgement(
-            CONTRADICTED, claimed, shown, "", f"The model card on {hub} names {shown} as base, not {ids[0]}.", rule=rule
-        )
-    reason = f"The model card on {hub} names {shown}; whether the claim means the same cannot be told from its words."
-    return inconclusive(reason, claimed=claimed, observed=shown)
+    reason = (
+        f"The model card on {hub} names {shown}; the claimed one may be further back, or the same under another name."
+    )
+    return inconclusive(reason, claimed=claimed, observed=shown, rule=rule)
 
 
 def _letters(text: str) -> str:
@@ -200,7 +210,11 @@ def _letters(text: str) -> str:
 
 
 class ImageRegistry(Probe):
-    """The claimed digest in a registry of OCI images, and where the claimed version's tag leads."""
+    """The claimed digest in a registry of OCI images, and where the claimed version's tag leads.
+
+    It settles nothing: the digest may be that of the weights, a tag can be pushed again, and what is published need not
+    run. It tells what there is.
+    """
 
     key = "registry.digest"
     title = "Image registry"
@@ -242,17 +256,21 @@ class ImageRegistry(Probe):
             return inconclusive(why, claimed=claimed)
         registry, tag = text_of(observation.get("registry")), text_of(observation.get("tag"))
         leads_to = [text_of(one) for one in list_of(observation.get("leads_to"))]
-        rule = "The registry has the digest under the model's name; the version's tag, if there is one, leads to it."
+        rule = "What is published shows neither what runs, nor of what (image or weights) a digest is; tags can move."
         if leads_to and claimed not in leads_to:
-            reason = f"In {registry} the tag {tag} of {name} leads to {leads_to[0]}, not to the claimed digest."
-            return Judgement(CONTRADICTED, claimed, leads_to[0], "", reason, rule=rule)
+            reason = f"In {registry} the tag {tag} of {name} leads to {leads_to[0]}, not to the claimed digest, "
+            reason += (
+                "which is there too; a tag can move." if observation.get("known") else "which may be of the weights."
+            )
+            return inconclusive(reason, claimed=claimed, observed=leads_to[0], rule=rule)
         if observation.get("known") or leads_to:
             also = f", and its tag {tag} leads to it" if leads_to else ""
             reason = f"The registry {registry} has {name} with this digest{also}; {RUNS}"
-            return inconclusive(reason, claimed=claimed, observed=claimed)
+            return inconclusive(reason, claimed=claimed, observed=claimed, rule=rule)
         return inconclusive(
             f"{registry} has no {name} with this digest; it may be the digest of something else than an image.",
             claimed=claimed,
+            rule=rule,
         )
 
     def speaks_to(self, observation: Observation) -> tuple[str | None, ...]:

@@ -22,30 +22,54 @@ from checklists.evidence.probes.base import (
     nothing_claimed,
     text_of,
 )
-from checklists.evidence.probes.serving import is_local, list_models, read, same_name, served_models, tail_of, unsaid
+from checklists.evidence.probes.serving import (
+    is_called,
+    is_local,
+    list_models,
+    read,
+    same_name,
+    served_models,
+    tail_of,
+    unsaid,
+)
 from checklists.evidence.stacks import STACKS, Stack
 
 __all__ = ["Identity", "same_name", "served_models"]
 
+NAME, LINEAGE = "identity.name-version", "identity.lineage"
 CHOSEN = "the operator chooses names and places freely: what runs behind them is not told."
-ROOTS = ("root", "qualified_root")
-# Words that say nothing of which weights these are: a mount (/mnt/models), a version, a step, a commit, a precision.
-_COMMON = re.compile(
-    r"(?:v?\d+|[0-9a-f]{7,64}|(?:tmp|step|epoch|checkpoint|ckpt)\w*|(?:bf|fp|int|w|q)\d+|of|mnt|opt|srv|var|home|root"
-    r"|workspace|app|repo|repository|models?|llm|data|weights?|cache|hf|huggingface|hub|snapshots?|blobs?|artifacts?"
-    r"|files?|volumes?|pvc|storage|shared?|nfs|inputs?|outputs?|out|export|engines?|serving|server|served|current"
-    r"|latest|main|default|base|lora|adapters?|merged|final|best|last|new|old|prod|production|staging|dev|test"
-    r"|consolidated|pytorch|gguf|safetensors|awq|gptq)\Z"
+RULE = (
+    "Verified: a digest or a commit equals the claimed one, or what runs is the claimed repository (owner/name, or its "
+    "folder in the hub's own cache). Contradicted: it is another repository, or another commit of the same. A served "
+    "name, a path and a file are called as their operator likes, so equal or not they decide nothing; nor does another "
+    "digest, for it may be that of something else (an image, a file, a manifest)."
 )
+RULE_PARENT = (
+    "Verified: the parent that the server names for the claimed model is the claimed repository. Contradicted: it is "
+    "another repository. Names and paths that an operator chose decide nothing."
+)
+ROOTS = ("root", "qualified_root")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}\Z")
+# First segments of a relative path rather than owners of repositories.
+_PLACES = re.compile(
+    r"(?:mnt|opt|srv|var|home|root|workspace|app|repo(?:sitory)?|models?|llms?|data|weights?|cache|hf|huggingface|hub"
+    r"|snapshots?|blobs?|artifacts?|files?|volumes?|pvc|storage|shared?|nfs|outputs?|export|engines?|checkpoints?|loras?"
+    r"|adapters?|local|tmp)\Z",
+    re.IGNORECASE,
+)
+# The hub's own client keeps a repository in models--owner--name/snapshots/commit.
+_CACHED = re.compile(r"(?:^|[/\\])models--([\w.-]+?)--([\w.-]+?)(?:[/\\]snapshots[/\\]([0-9a-f]{40}))?(?:[/\\]|$)")
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
 class Identity(Probe):
-    """Which model runs, by the strongest sign the server gives: digest, revision, root, and only then a name."""
+    """Which model runs, by what the server tells of it: a digest, a commit, a repository. Its name is an alias, and a
+    path or a file is no more than that: whoever set the server up called it so."""
 
     key = "model.identity"
     title = "Served model identity"
-    items = ("identity.name-version", "identity.lineage")
+    items = (NAME, LINEAGE)
+    also_reads = (NAME,)  # whose parent it is that the lineage speaks of
     sends = "GETs to the model list and to the routes that describe the server."
     ttl = timedelta(days=7)
 
@@ -72,13 +96,20 @@ class Identity(Probe):
         return self.items if parents else self.items[:1]
 
     def settles(self, item_key: str, stack: Stack) -> str:
-        if item_key == "identity.lineage":
-            return unsaid(stack, ("parent",), "the model that one was derived from")
-        if item_key == "identity.name-version":
-            if not stack.listings:
-                return f"{stack.label} lists no models."
-            return unsaid(stack, ("root", "digest", "revision"), "what runs under a name") if stack.alias else ""
-        return super().settles(item_key, stack)
+        if item_key not in self.items:
+            return super().settles(item_key, stack)
+        if item_key == LINEAGE and (why := unsaid(stack, ("parent",), "the model that one was derived from")):
+            return why
+        if not stack.listings:
+            return f"{stack.label} lists no models."
+        if stack.relays:
+            return f"{stack.label} tells only under which name it asks the server behind it; that one knows what runs."
+        if stack.partial:
+            return f"{stack.label} may serve models that it does not list, so its list can only verify."
+        why = unsaid(stack, ("root", "revision"), "what runs under a name") if stack.alias else ""
+        if why and item_key == NAME and stack.tells("digest") is not None:
+            why = f"{stack.label} tells only a digest: an equal one verifies, another may be that of something else."
+        return why
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
@@ -86,14 +117,13 @@ class Identity(Probe):
         models = [dict_of(row) for row in list_of(observation.get("models"))]
         if why := fact_error(observation):
             return inconclusive(why, claimed=text_of(claims.get("model_id")))
-        stack = STACKS.get(text_of(observation.get("stack")))
-        alias = stack is not None and stack.alias
-        if item_key == "identity.lineage":
-            return _lineage(claims, models, alias=alias)
-        return _name(claims, models, text_of(observation.get("where")), alias=alias)
+        stack = STACKS.get(text_of(observation.get("stack")), STACKS["openai"])
+        if item_key == LINEAGE:
+            return _lineage(claims, others.get(NAME, {}), models, stack)
+        return _name(claims, models, text_of(observation.get("where")), stack)
 
 
-def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bool) -> Judgement:
+def _name(claims: Claims, models: list[dict[str, Any]], where: str, stack: Stack) -> Judgement:
     several = " and " in where
     lists, gives = f"{where} list{'' if several else 's'}", f"{where} give{'' if several else 's'}"
     claimed = text_of(claims.get("model_id"))
@@ -101,125 +131,129 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, *, alias: bo
     names = [text_of(row.get("id")) for row in models]
     if not claimed and not digest and not revision:
         return nothing_claimed(joined(names))
-    by_id = [row for row in models if same_name(claimed, text_of(row.get("id")))]
-    by_root = [row for row in models if any(same_name(claimed, text_of(row.get(key))) for key in ROOTS)]
-    match = (by_root or by_id or (models if len(models) == 1 and not claimed else []))[:1]
+    proven = [row for row in models if _same_repository(claimed, _told(row, stack))]
+    named = proven or [row for row in models if is_called(row, claimed)]
     unlike = ""
-    if claimed and not match:
-        also = joined([text for row in models if (text := text_of(row.get("root"))) and text not in names])
+    if claimed and not named:
+        also = joined([text for row in models for text in _roots(row)[:1] if text not in names])
         note = f" (behind it: {also})" if also else ""
         unlike = f"{lists} {joined(names)}{note}, and not {claimed}"
-        unknown = [row for row in models if not _is_another(row, claimed, alias=alias)]
-        if not unknown:
-            return Judgement(CONTRADICTED, claimed, joined(names), "", f"{unlike}.", rule="id or root equal")
-        unlike += f"; but {CHOSEN}"
-        if len(unknown) > 1:
-            return inconclusive(unlike, claimed=claimed, observed=joined(names))
-        match = unknown  # its digest or revision may tell
-    row = match[0] if match else {}
-    checked, open_ = [], []
-    for label, want, have in (
-        ("digest", digest, text_of(row.get("digest"))),
-        ("revision", revision, text_of(row.get("revision"))),
-    ):
-        same = _same_hash(want, have)
-        if want and same is None:
-            open_.append(label)
-        elif want and same is False:
-            return Judgement(
-                CONTRADICTED,
-                want,
-                have,
-                "",
-                f"{gives} another {label} than the one claimed.",
-                rule=f"{label} equal",
-            )
-        elif want:
-            checked.append(label)
-    shown = text_of(row.get("id")) or joined(names)
-    rest = f" The claimed {' and '.join(open_)} is not served, so it was not compared." if open_ else ""
-    if checked:
-        return Judgement(
-            VERIFIED,
-            claimed or digest or revision,
-            shown,
-            "",
-            f"{gives} the claimed {' and '.join(checked)}.{rest}",
-            rule="digest or revision equal",
-        )
-    if not claimed:
-        return inconclusive(
-            f"The server gives neither digest nor revision that could be compared.{rest}",
-            claimed=digest or revision,
-            observed=shown,
-        )
-    if unlike:
-        return inconclusive(f"{unlike}{rest}", claimed=claimed, observed=joined(names))
+        if not stack.partial and all(_another_repository(claimed, _told(row, stack)) for row in models):
+            return Judgement(CONTRADICTED, claimed, joined(names), "", f"{unlike}.", rule=RULE)
+        unlike += f"; but {CHOSEN}" if not stack.partial else "; but it may serve models that it does not list."
+    row = next(iter(named or (models if len(models) == 1 else [])), {})
     roots = _roots(row)
-    root = next((text for text in roots if same_name(claimed, text)), next(iter(roots), ""))
-    if by_root:
-        return Judgement(
-            VERIFIED,
-            claimed,
-            root,
-            "",
-            f"{gives} {root} as what runs{'' if same_name(root, shown) else f' under the name {shown}'}.{rest}",
-            rule="root equal",
-        )
-    if alias or (root and not same_name(root, shown)):
-        weak = f"that is only an alias for {root}" if root else "its name is the operator's to choose"
-        return inconclusive(
-            f"{lists} {shown}, but {weak}: an alias proves little.{rest}", claimed=claimed, observed=shown
-        )
-    return Judgement(VERIFIED, claimed, shown, "", f"{where} lists exactly this name.{rest}", rule="id equal")
+    shown = text_of(row.get("id")) or joined(names)
+    equal: list[str] = []
+    other: list[str] = []
+    open_: list[str] = []
+    for label, want, have in (("digest", digest, text_of(row.get("digest"))), ("revision", revision, _commit(row))):
+        same = _same_hash(want, have) if want else None
+        if want:
+            (open_ if same is None else equal if same else other).append(label)
+        if same is False and label == "revision" and proven:
+            reason = f"{gives} another revision of {claimed} than the one claimed."
+            return Judgement(CONTRADICTED, want, have, "", reason, rule=RULE)
+    rest = f" The claimed {' and '.join(open_)} is not served, so it was not compared." if open_ else ""
+    words: dict[str, Any] = {"claimed": claimed or digest or revision, "observed": shown, "rule": RULE}
+    if other:
+        reason = f"{gives} another {' and '.join(other)} than the one claimed, which may be that of something else."
+        return inconclusive(reason + rest, **words)
+    if equal:
+        return Judgement(VERIFIED, reason=f"{gives} the claimed {' and '.join(equal)}.{rest}", **words)
+    if not claimed:
+        return inconclusive(f"The server gives neither digest nor revision that could be compared.{rest}", **words)
+    if unlike:
+        return inconclusive(f"{unlike}{rest}", **{**words, "observed": joined(names)})
+    if proven:
+        told = next(text for text in _told(row, stack) if _same_repository(claimed, [text]))
+        under = "" if same_name(told, shown) else f" under the name {shown}"
+        reason = f"{gives} {told} as what runs{under}.{rest}"
+        return Judgement(VERIFIED, reason=reason, **{**words, "observed": told})
+    root = next(iter(roots), "")
+    weak = f"that is only an alias for {root}" if root and root != shown else "its name is the operator's to choose"
+    if any(same_name(claimed, text) for text in roots):
+        weak = f"what runs is told as {root}, which is a name or a place of an operator's choice"
+    ask = " Claim a digest to have it compared." if text_of(row.get("digest")) and not digest else ""
+    return inconclusive(f"{lists} {shown}, but {weak}: an alias proves little.{ask}{rest}", **words)
 
 
-def _roots(row: dict[str, Any]) -> list[str]:
+def _roots(row: Mapping[str, Any]) -> list[str]:
     return [text for key in ROOTS if (text := text_of(row.get(key)))]
 
 
-def _is_another(row: dict[str, Any], claimed: str, *, alias: bool) -> bool:
-    """Whether a model that does not go by the claimed name is surely another one: by what runs, and by its name only
-    where nothing else is told and the name is not the operator's to choose."""
-    told = _roots(row) or ([] if alias else [text_of(row.get("id"))])
-    return bool(told) and all(_tells_another(one, claimed) for one in told)
+def _told(row: Mapping[str, Any], stack: Stack) -> list[str]:
+    """What the server says runs: its roots, or else its name where no operator chose that; nothing, where it only says
+    what it asks another server for."""
+    if stack.relays:
+        return []
+    return _roots(row) or ([] if stack.alias else [text_of(row.get("id"))])
 
 
-def _tells_another(name: str, claimed: str) -> bool:
-    place = is_local(name) or "://" in name
-    said = tail_of(name.rstrip("/")) if place else name
-    words = [word for word in re.split(r"[\W_]+", said.casefold()) if word]
-    if all(_COMMON.match(word) for word in words):
+def repository_of(text: str) -> str:
+    """The repository (``owner/name``) that a text names, also as a folder of the hub's own cache; empty for a local
+    path, a file, a bucket and a bare name, all of which an operator chooses."""
+    if cached := _CACHED.search(text):
+        return f"{cached[1]}/{cached[2]}"
+    text = text.strip().rstrip("/")
+    if is_local(text) or not _REPOSITORY.match(text) or _PLACES.match(text.partition("/")[0]):
+        return ""
+    return text
+
+
+def _same_repository(claimed: str, told: list[str]) -> bool:
+    wanted = repository_of(claimed).casefold()
+    return bool(wanted) and any(repository_of(text).casefold() == wanted for text in told)
+
+
+def _another_repository(claimed: str, told: list[str]) -> bool:
+    """Whether what is told is surely not what is claimed. One owner's two repositories are two models; of two owners
+    one may have the other's model, unless their names have nothing in common."""
+    wanted, found = repository_of(claimed).casefold(), [repository_of(text).casefold() for text in told]
+    if not wanted or not found or not all(found):
         return False
-    wanted = _letters(tail_of(claimed.rstrip("/")))
-    # models--owner--name/snapshots/…, or owner_name: the claimed name, with its owner before it.
-    return not (place and any(_letters(tail_of(one)).endswith(wanted) for one in re.split(r"[/\\]", name) if one))
+    return all(_apart(wanted, one) for one in found)
 
 
-def _letters(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())
+def _apart(one: str, other: str) -> bool:
+    if one.partition("/")[0] == other.partition("/")[0]:
+        return one != other
+    names = [re.sub(r"[\W_]+", "", tail_of(text)) for text in (one, other)]
+    return names[0] not in names[1] and names[1] not in names[0]
 
 
-def _lineage(claims: Claims, models: list[dict[str, Any]], *, alias: bool) -> Judgement:
-    bases: list[dict[str, Any]] = []
-    for parent in dict.fromkeys(text_of(row.get("parent")) for row in models):
-        if parent:
-            listed = [row for row in models if same_name(parent, text_of(row.get("id")))]
-            bases += [{**row, "id": parent} for row in listed] or [{"id": parent}]
-    parents = list(dict.fromkeys(name for row in bases for name in (text_of(row.get("id")), text_of(row.get("root")))))
-    shown, claimed = joined([name for name in parents if name]), text_of(claims.get("base_model"))
-    if not bases:
+def _commit(row: Mapping[str, Any]) -> str:
+    """The commit that is served; what a server was told to load of a local path says nothing."""
+    roots = _roots(row)
+    cached = next((found[3] for text in roots if (found := _CACHED.search(text)) and found[3]), "")
+    return cached or (text_of(row.get("revision")) if not roots or any(map(repository_of, roots)) else "")
+
+
+def _lineage(claims: Claims, name: Claims, models: list[dict[str, Any]], stack: Stack) -> Judgement:
+    claimed, model = text_of(claims.get("base_model")), text_of(name.get("model_id"))
+    parents = list(dict.fromkeys(text for row in models if (text := text_of(row.get("parent")))))
+    if not parents:
         return inconclusive("The server names no parent model.", claimed=claimed)
     if not claimed:
-        return nothing_claimed(shown)
+        return nothing_claimed(joined(parents))
+    # The parent of an adapter says nothing of where the model it runs on comes from.
+    own = [row for row in models if is_called(row, model)]
+    mine = list(dict.fromkeys(text for row in own if (text := text_of(row.get("parent")))))
+    if not mine:
+        whom = f"for {model}" if own else "for a model of the claimed name"
+        return inconclusive(f"The server names no parent {whom}, only for others.", claimed=claimed)
+    told: list[str] = []
+    for parent in mine:
+        listed = [row for row in models if text_of(row.get("id")) == parent]
+        told += [text for row in listed or [{"id": parent}] for text in _told(row, stack) or [""]]
+    shown = joined(list(dict.fromkeys(text for text in (*mine, *told) if text)))
+    words: dict[str, Any] = {"claimed": claimed, "observed": shown, "rule": RULE_PARENT}
+    if _same_repository(claimed, told):
+        return Judgement(VERIFIED, reason=f"The model list names {shown} as the parent, as claimed.", **words)
     said = f"The model list names {shown} as the parent"
-    if any(same_name(claimed, name) for row in bases for name in _roots(row) or ([] if alias else [row["id"]])):
-        reason = "The model list names this model as the parent."
-        return Judgement(VERIFIED, claimed, shown, "", reason, rule="parent equal")
-    named = any(same_name(claimed, row["id"]) for row in bases)
-    if not named and all(_is_another(row, claimed, alias=alias) for row in bases):
-        return Judgement(CONTRADICTED, claimed, shown, "", f"{said}.", rule="parent equal")
-    return inconclusive(f"{said}; but {CHOSEN}", claimed=claimed, observed=shown)
+    if _another_repository(claimed, told):
+        return Judgement(CONTRADICTED, reason=f"{said}.", **words)
+    return inconclusive(f"{said}; but {CHOSEN}", **words)
 
 
 def _same_hash(want: str, have: str) -> bool | None:

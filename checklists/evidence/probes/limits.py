@@ -24,7 +24,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
-from checklists.evidence.stacks import Stack
+from checklists.evidence.stacks import STACKS, Stack
 
 TOKEN_UNITS = {"", "token", "tokens", "tok"}
 ITEM_UNITS = {"item", "items"}
@@ -54,6 +54,8 @@ class Limits(Probe):
         return _runtime(claims, observation, served)
 
     def settles(self, item_key: str, stack: Stack) -> str:
+        if item_key == "identity.input-limits" and stack.relays:
+            return f"{stack.label} tells limits that it was given or looked up; the server behind it sets them."
         if item_key == "identity.input-limits":
             return unsaid(stack, ("max_input", "context_tokens", "max_items"), "its largest input")
         if item_key == "operations.runtime-constraints":
@@ -68,10 +70,17 @@ def cuts_off(observation: Observation) -> bool:
 
 
 def token_limits(observation: Observation, name_claims: Claims) -> list[float]:
-    """The limits on an input that the server declares for the claimed model, in tokens; empty if it declares none."""
-    served = _served(of_model(observation, name_claims))
+    """The limits on an input that the server declares for the claimed model, in tokens; empty if it declares none, or
+    those of another server."""
+    served = {} if _hearsay(observation) else _served(of_model(observation, name_claims))
     found = next((served[key] for key in ("max_input", "context_tokens") if key in served), None)
     return [found[0], found[1]] if found else []
+
+
+def _hearsay(observation: Observation) -> Stack | None:
+    """The stack, if it tells limits that another server sets."""
+    stack = STACKS.get(text_of(observation.get("stack")))
+    return stack if stack is not None and stack.relays else None
 
 
 Served = dict[str, tuple[float, float, str]]  # key → smallest, largest, where the smallest was read
@@ -110,6 +119,10 @@ def _input(claims: Claims, observation: Observation, served: Served) -> Judgemen
             claimed=plain(wanted),
             unit=unit,
         )
+    if stack := _hearsay(observation):
+        reason = f"{where} tells {plain(low)} {counted}, which {stack.label} was given or looked up; "
+        reason += "the server behind it sets the limit."
+        return inconclusive(reason, claimed=plain(wanted), observed=plain(low), unit=counted)
     note = " The server says that it cuts longer inputs off." if cuts_off(observation) and not items else ""
     found: dict[str, Any] = {
         "claimed": plain(wanted),

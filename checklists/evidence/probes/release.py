@@ -40,6 +40,7 @@ from checklists.registry.architecture import shape
 CHANGED = "The claim changed since this was measured; probe again."
 _SIGN_IN = re.compile(r"log-?in|sign-?in|signon|sso|oauth|saml|openid|/auth\b", re.IGNORECASE)
 _UNWELL = {"down", "unhealthy", "fail", "failed", "error", "critical", "not_ready", "out_of_service"}
+LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, an unhealthy answer is asked for again
 _NONE = {"none", "no", "nothing", "-", "n/a"}
 
 
@@ -107,14 +108,16 @@ def url_of(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-async def ask(visit: Visit, url: str) -> Observation:
-    """What a claimed address answers to one GET without credentials: ``{url, status, signed_out, state}`` or an error.
+async def ask(visit: Visit, url: str, *, fresh: bool = False) -> Observation:
+    """What a claimed address answers to one GET without credentials: ``{url, status, signed_out, state, page}`` or an
+    error.
 
-    ``state`` is a word for its health out of a JSON body, ``signed_out`` says that it led to a sign-in page.
+    ``state`` is a word for its health out of a JSON body, ``signed_out`` says that it led to a sign-in page, ``page``
+    that it is a web page.
     """
     if not url:
         return {"url": "", "error": "no_url", "why": "No address is claimed."}
-    answer = await visit.get(url, key="none")
+    answer = await visit.get(url, key="none", fresh=fresh)
     if answer.error is not None:
         return {"url": url, "error": answer.error.kind, "why": answer.error.reason}
     response = answer.response
@@ -124,6 +127,7 @@ async def ask(visit: Visit, url: str) -> Observation:
         "url": url,
         "status": answer.status,
         "state": text_of(body.get("status") or body.get("state")),
+        "page": bool(response and response.header("content-type").lower().startswith("text/html")),
         "signed_out": bool(response and response.hops and _SIGN_IN.search(f"{final.hostname or ''}{final.path}")),
     }
 
@@ -157,17 +161,28 @@ class Dependencies(Probe):
     items = ("operations.dependencies",)
     about = "release"
     reads = ("url",)
-    sends = "One GET, without credentials, to the claimed health address."
+    sends = f"A GET, without credentials, to the claimed health address; up to {LOOKS} where it is not healthy."
     ttl = timedelta(days=1)
 
     async def observe(self, visit: Visit) -> Observation:
-        return await ask(visit, url_of(dict_of(visit.target.claims.get(self.items[0])).get("health_url")))
+        url = url_of(dict_of(visit.target.claims.get(self.items[0])).get("health_url"))
+        found = await ask(visit, url)
+        for look in range(2, LOOKS + 1):
+            if not _unwell(found):
+                break
+            await asyncio.sleep(LOOK_S)
+            found = {**await ask(visit, url, fresh=True), "looks": look}
+        return found
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
         names, url = text_of(claims.get("names")), url_of(claims.get("health_url"))
-        rule = "2xx without a word of ill health is healthy; 404, 410, 5xx or such a word is not; else it says nothing."
+        rule = (
+            f"Verified: 2xx without a word of ill health. Contradicted: 410, 5xx or such a word, {LOOKS} times some "
+            "seconds apart. Else it says nothing: 404 may be what those get who are not signed in, and a web page is "
+            "for people to read."
+        )
         if not url:
             if names.casefold() in _NONE:
                 return inconclusive("It is claimed to need nothing; there is no address to ask.", claimed=names)
@@ -180,11 +195,22 @@ class Dependencies(Probe):
         seen = f"{status}{f', status {state}' if state else ''}"
         if observation.get("signed_out") or status in (401, 403):
             return inconclusive("The address is behind a sign-in.", claimed=url, observed=seen)
+        if observation.get("page") is True:
+            return inconclusive("A web page stands at the address.", claimed=url, observed=seen, rule=rule)
         if isinstance(status, int) and 200 <= status < 300 and state.casefold() not in _UNWELL:
             return Judgement(VERIFIED, url, seen, "", f"The health address answers {seen}.", rule=rule, samples=1)
-        if isinstance(status, int) and (status in (404, 410) or status >= 500 or 200 <= status < 300):
-            return Judgement(CONTRADICTED, url, seen, "", f"The health address answers {seen}.", rule=rule, samples=1)
-        return inconclusive(f"The health address answers {seen}.", claimed=url, observed=seen)
+        looks = observation.get("looks")
+        if _unwell(observation) and looks == LOOKS:
+            reason = f"The health address answers {seen}, {LOOKS} times."
+            return Judgement(CONTRADICTED, url, seen, "", reason, rule=rule, samples=LOOKS)
+        return inconclusive(f"The health address answers {seen}.", claimed=url, observed=seen, rule=rule)
+
+
+def _unwell(found: Observation) -> bool:
+    status = found.get("status")
+    if found.get("page") is True or found.get("signed_out") or not isinstance(status, int):
+        return False
+    return status == 410 or status >= 500 or (200 <= status < 300 and text_of(found.get("state")).casefold() in _UNWELL)
 
 
 # The ModelSpec document
@@ -316,7 +342,7 @@ def _compared(
             yield name, plain(value), f"{plain(known[field])} (config.json)", value == known[field]
     size, parameters = size_of(said.get("config.paramSize")), known.get("parameters")
     if size and isinstance(parameters, int):
-        near = 0.85 < size / parameters < 1.15
+        near = 0.6 < size / parameters < 1.6  # names are rounded: a Gemma called 2b has 2.5 billion
         counted = f"{plain(round(parameters / 1e9, 2))}b (config.json)"
         yield "paramSize", text_of(said["config.paramSize"]), counted, near
 
@@ -332,7 +358,10 @@ def _same(path: str, value: Any, wanted: Any) -> bool:
         return meant <= set(texts_of(wanted))
     one, other = text_of(value), text_of(wanted)
     if path == "descriptor.name":
-        return same_name(one, other) or same_name(one.rpartition("/")[2], other.rpartition("/")[2])
+        tails = [re.sub(r"[\W_]+", "", text.rpartition("/")[2].casefold()) for text in (one, other)]
+        return same_name(one, other) or (tails[0] == tails[1] and bool(tails[0]))
+    if path == "descriptor.version":
+        return one.casefold().removeprefix("v") == other.casefold().removeprefix("v")
     if path == "descriptor.revision" and min(len(one), len(other)) >= 7:
         return one.casefold().startswith(other.casefold()) or other.casefold().startswith(one.casefold())
     return one.casefold() == other.casefold()

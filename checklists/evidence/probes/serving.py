@@ -47,6 +47,11 @@ async def list_models(visit: Visit) -> Listed:
         path, answer = await _first(visit, listing.paths, listing.method)
         listed.answers.append(answer)
         found = [row for place in places(answer.json(), listing.rows) if (row := _row(place, listing, path))]
+        for name in (name for name, spot in listing.fields.items() if spot.apart):
+            ids = {text_of(row.get("id")).casefold() for row in found}
+            for row in found:
+                if text_of(row.get(name)).casefold() in ids:
+                    row.pop(name, None)
         if found:
             _merge(listed, found)
             listed.where.append(path)
@@ -91,6 +96,7 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
     if heard:
         readings += [_reading(fact, fact.value, "", {}) for fact in stack.facts if fact.value and fact.means in wanted]
     observation: Observation = {"stack": stack.key, "readings": readings[:MAX_READINGS]}
+    observation["listed"] = [{key: row[key] for key in CALLED if row.get(key)} for row in listed.rows]
     if not readings:
         bad = next(iter(failed), None)
         observation |= {
@@ -102,11 +108,12 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
 
 def of_model(observation: Observation, claims: Claims) -> list[Reading]:
     """The readings that count for the claimed model: those of its own and those of the whole server. All, if no model
-    of that name is among them."""
+    of that name is served; where it is, what is said of others only says nothing of it."""
     readings = [dict_of(one) for one in list_of(observation.get("readings"))]
     claimed = text_of(claims.get("model_id"))
     own = [one for one in readings if is_called(one, claimed)]
-    return [one for one in readings if one in own or not text_of(one.get("model"))] if own else readings
+    served = any(is_called(dict_of(row), claimed) for row in list_of(observation.get("listed")))
+    return [one for one in readings if one in own or not text_of(one.get("model"))] if own or served else readings
 
 
 def unsaid(stack: Stack, means: Iterable[str], what: str) -> str:
@@ -185,8 +192,6 @@ def _merge(listed: Listed, found: list[Row]) -> None:
             listed.rows.append(known[name])
         sources = row.pop("from", {})
         mine = known[name]
-        if row.get("root") and same_name(text_of(mine.get("root")), name):
-            mine["root"] = ""  # it only repeated the name
         mine |= {key: value for key, value in row.items() if key in NAMES and not mine.get(key)}
         listed.readings += [
             {"means": key, "value": value, "where": sources.get(key, ""), "model": name}

@@ -32,6 +32,12 @@ MEANS = (*PRECISION, "quantization", *SPLIT)
 SPLIT_WORDS = {"tensor_parallel": "tensor parallel", "pipeline_parallel": "pipeline parallel", "gpus": "GPUs"}
 RULE_LISTED = "everything that is served stands in the claimed list"
 RULE_EQUAL = "served = claimed"
+RULE_PRECISION = (
+    "Verified: the GPU, and the format of the weights, stand in the claimed list. Contradicted: another GPU, or "
+    "neither the number format nor the quantisation stands there. The format of the KV cache decides nothing."
+)
+# The precision of weights that were quantised so; of the others the number of bits is not told.
+_QUANTISED = {"fp8": "fp8", "int8": "int8", "awq": "int4", "nvfp4": "fp4", "mxfp4": "fp4"}
 # What a GPU's name says beside its type: who made it, how it is mounted, how much memory it has.
 _BESIDE_TYPE = re.compile(r"nvidia|amd|intel|geforce|tesla|instinct|radeon|\d+ ?gi?b|sxm\d*|pcie|nvl|hbm\d?e?|oam|gpu")
 _TYPE = re.compile(r"[a-z]+\d+\w*|\d{3,}\w*")
@@ -81,6 +87,7 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
     seen: list[str] = []
     wrong: list[str] = []
     right: list[str] = []
+    quantised = _quantised(readings)
     for one in readings:
         means, value, where = text_of(one.get("means")), text_of(one.get("value")), text_of(one.get("where"))
         if means == "gpu_name" and value:
@@ -93,13 +100,20 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
         elif means in ("precision", "kv_precision") and (word := precision_of(value)):
             label = f"{word} for the KV cache" if means == "kv_precision" else word
             seen.append(label)
-            if word in precisions and means == "precision":
+            if means == "kv_precision":
+                continue
+            # Of quantised weights this is only the format they are reckoned in.
+            if word in precisions and not quantised:
                 right.append(f"{label} ({where})")
-            elif precisions and word not in precisions:
+            elif precisions and not {word, *quantised.values()} & {*precisions, ""}:
                 wrong.append(f"{label} ({where})")
+    for name, word in quantised.items():
+        seen.append(f"quantised by {name}")
+        if word in precisions:
+            right.append(f"{word} (quantised by {name})")
     if not claimed:
         return nothing_claimed(joined(seen))
-    found: dict[str, Any] = {"claimed": claimed, "observed": joined(seen), "rule": RULE_LISTED}
+    found: dict[str, Any] = {"claimed": claimed, "observed": joined(seen), "rule": RULE_PRECISION}
     if wrong:
         return Judgement(CONTRADICTED, reason=f"Served: {joined(wrong)}, which is not in the claimed list.", **found)
     if not right:
@@ -108,6 +122,14 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
     rest = "" if "gpu_name" in told else " The GPU type is not told."
     rest += "" if "precision" in told else " The precision is not told."
     return Judgement(VERIFIED, reason=f"Served: {joined(right)}, as claimed.{rest}", **found)
+
+
+def _quantised(readings: list[Reading]) -> dict[str, str]:
+    """By what the weights are quantised, and their precision, empty where that is not told. A GGUF file names its own
+    precision."""
+    said = {text_of(one.get("value")).casefold() for one in readings if one.get("means") == "quantization"}
+    names = {QUANTISATIONS.get(word, word) for word in said if word} - {"none", "gguf"}
+    return {name: _QUANTISED.get(name, "") for name in sorted(names)}
 
 
 def _quantisation(claims: Claims, readings: list[Reading], why: str) -> Judgement:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from checklists import journal
 from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, RunReason, RunState
+from checklists.evidence.probes import PROBES
 from checklists.evidence.services.runs import MAX_ATTEMPTS, QUEUE_PATIENCE, enqueue, fail_run, request_run
 from checklists.journal.errors import DomainError
 from checklists.journal.models import Event
@@ -57,11 +58,14 @@ def plan_next(*, release: Release, reached: Mapping[int | None, bool]) -> None:
     """Plan the next visit of each endpoint (``None``: the release itself), by id and whether anybody was there.
 
     An endpoint that answered is due again shortly before the first of its findings stops to count, with some jitter so
-    that what began together does not stay together. From a dead one, and from everything on its host, it backs off.
-    A constant number of queries, and one for each dead host.
+    that what began together does not stay together. What only a person can have measured again expires without a visit.
+    From a dead one, and from everything on its host, it backs off. A constant number of queries, and one for each dead
+    host.
     """
     now = timezone.now()
+    renewed = [probe.key for probe in PROBES.values() if not probe.by_hand]
     ending = Finding.objects.current().filter(release=release, run__isnull=False, expires_at__gt=now).order_by()
+    ending = ending.filter(probe__in=renewed)
     soonest = dict(ending.values_list("endpoint_id").annotate(Min("expires_at")))
     rows = list(ProbeSchedule.objects.filter(release=release).filter(_of(reached)))
     for row in rows:

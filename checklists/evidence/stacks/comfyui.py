@@ -23,4 +23,5 @@ STACK = Stack(
     main=(Route("/prompt"), Route("/queue")),
     beside=(Route("/object_info/KSampler"), Route("/system_stats"), Route("/history?max_items=1")),
     metrics_paths=(),
+    alias=True,
 )

@@ -44,4 +44,5 @@ STACK = Stack(
     )
     | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", 1e-3)},
     counts_refusals=False,  # only inferences that failed
+    alias=True,
 )

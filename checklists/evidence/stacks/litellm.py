@@ -63,4 +63,5 @@ STACK = Stack(
     ),
     alias=True,
     fails_on_broken=True,
+    relays=True,
 )

@@ -12,6 +12,7 @@ from checklists.evidence.stacks.table import (
 )
 
 GGUF_ONLY = "llama.cpp loads GGUF files only"
+CACHED = "where the file lies in the hub's own cache"
 
 STACK = Stack(
     "llamacpp",
@@ -25,7 +26,7 @@ STACK = Stack(
     ),
     listings=(
         openai_listing(context_tokens="meta/n_ctx", precision=Field("meta/ftype", only="in late builds")),
-        Listing(("/props",), "", {"root": Field("model_path")}),
+        Listing(("/props",), "", {"root": Field("model_path", only=CACHED)}),
     ),
     facts=(
         Fact("version", ("/props",), "build_info"),
@@ -51,4 +52,5 @@ STACK = Stack(
     | metrics({"kv_cache_usage_ratio": "cache_usage"}, prefix="llamacpp:", versions="builds of early 2025 and before"),
     counts_refusals=False,
     fails_on_broken=True,
+    alias=True,
 )

@@ -1,4 +1,4 @@
-from checklists.evidence.stacks.llamacpp import GGUF_ONLY
+from checklists.evidence.stacks.llamacpp import CACHED, GGUF_ONLY
 from checklists.evidence.stacks.table import Fact, Field, Route, Sign, Stack, openai_listing
 
 STACK = Stack(
@@ -12,7 +12,7 @@ STACK = Stack(
     ),
     health=("/v1/models",),
     # Without --model_alias a model is called by the path of its file.
-    listings=(openai_listing(root=Field("id", match=r"(?i)^([./~].*|.*\.gguf)$", only="where no alias was given")),),
+    listings=(openai_listing(root=Field("id", match=r"(?i)^([./~].*|.*\.gguf)$", only=CACHED)),),
     facts=(
         Fact("version", ("/openapi.json",), "info/version"),
         Fact("quantization", value="gguf", because=GGUF_ONLY),

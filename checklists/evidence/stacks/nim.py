@@ -19,8 +19,15 @@ STACK = Stack(
     wraps=("vllm", "kserve"),
     health=("/v1/health/ready", "/v1/health/live"),
     listings=(
-        openai_listing(root="root", parent="parent", context_tokens="max_model_len"),
-        Listing(BUILD, "modelInfo/*", {"revision": Field("modelUrl", match=r":hf-([0-9a-f]{7,40})\b")}),
+        openai_listing(root=Field("root", apart=True), parent="parent", context_tokens="max_model_len"),
+        Listing(
+            BUILD,
+            "modelInfo/*",
+            {
+                "root": Field("modelUrl", match=r"^(?:ngc://nim/|hf://)([^:@]+)"),
+                "revision": Field("modelUrl", match=r":hf-([0-9a-f]{7,40})\b"),
+            },
+        ),
     ),
     facts=(
         Fact("version", BUILD, "version"),
@@ -34,4 +41,5 @@ STACK = Stack(
     metrics={**NAMES, **metrics({"request_finish_total": "requests_total", "num_request_max": "requests_limit"})},
     shows_start=True,
     counts_refusals=False,
+    alias=True,
 )

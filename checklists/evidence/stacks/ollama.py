@@ -19,11 +19,12 @@ STACK = Stack(
             "models/*",
             {"id": Field("name"), "digest": Field("digest"), "precision": Field("details/quantization_level")},
         ),
+        # Of the models that are loaded.
+        Listing(("/api/ps",), "models/*", {"id": Field("name"), "context_tokens": Field("context_length")}),
         openai_listing(spare=True),  # behind a proxy that serves the OpenAI paths only
     ),
     facts=(
         Fact("version", ("/api/version",), "version"),
-        Fact("context_tokens", ("/api/ps",), "models/*/context_length"),
         Fact("parent", SHOW, "details/parent_model", method="POST", payload={"model": "{model}"}),
         Fact("takes", SHOW, "capabilities/*", method="POST", payload={"model": "{model}"}),
         Fact("quantization", SHOW, "details/format", method="POST", payload={"model": "{model}"}),
@@ -31,4 +32,5 @@ STACK = Stack(
     main=(Route("/api/tags"), Route("/v1/models"), Route("/v1/chat/completions", "POST")),
     beside=(Route("/api/ps"),),
     metrics_paths=(),
+    alias=True,
 )

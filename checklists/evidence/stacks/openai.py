@@ -10,7 +10,7 @@ STACK = Stack(
     health=("/healthz", "/readyz", "/ready", "/livez", "/health", "/v1/models"),
     listings=(
         openai_listing(
-            root=Field("root", only=ADDED),
+            root=Field("root", only=ADDED, apart=True),
             parent=Field("parent", only=ADDED),
             context_tokens=Field("max_model_len", only=ADDED),
             max_input=Field("max_input_tokens", only=ADDED),

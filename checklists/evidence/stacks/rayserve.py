@@ -30,4 +30,5 @@ STACK = Stack(
             "ray_serve_deployment_error_counter_total": "requests_failed_total",
         }
     ),
+    alias=True,
 )

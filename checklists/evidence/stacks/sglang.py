@@ -26,8 +26,10 @@ STACK = Stack(
     ),
     health=("/ready", "/ping"),  # its /health may generate a token
     listings=(
-        openai_listing(root="root", parent="parent", context_tokens="max_model_len"),
-        Listing(MODEL, "", {"root": Field("model_path"), "revision": Field("weight_version")}),
+        # The root of the base model is its served name again; its weight version is a label of the operator's.
+        openai_listing(root=Field("root", apart=True), parent="parent", context_tokens="max_model_len"),
+        Listing(MODEL, "", {"root": Field("model_path")}),
+        Listing(ARGUMENTS, "", {"revision": Field("revision", only="where it was started with one")}),
     ),
     facts=(
         Fact("version", ARGUMENTS, "version"),
@@ -70,4 +72,5 @@ STACK = Stack(
     )
     | metrics({"time_per_output_token_seconds": "per_output_token_seconds"}, prefix="sglang:", versions="sglang 0.4")
     | {"sglang:per_stage_req_latency_seconds": Meaning("prefill_seconds", 1.0, {"stage": "prefill_forward"})},
+    alias=True,
 )

@@ -23,4 +23,5 @@ STACK = Stack(
     ),
     beside=(Route("/api/ps"),),
     metrics_paths=(),
+    partial=True,  # of what the hub's cache holds, it lists what has a full card
 )

@@ -62,11 +62,12 @@ class Sign:
 @dataclass(frozen=True)
 class Field:
     """A place in a row of a listing. ``match``: the first group of this pattern is the value. ``only``: when it is
-    shown, if not always."""
+    shown, if not always. ``apart``: what repeats the id of a row tells nothing more, and is left out."""
 
     at: str
     match: str = ""
     only: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,11 @@ class Stack:
     """One serving stack from outside. ``read_from``: the versions all this was read from.
 
     ``health``: routes that neither generate nor call others, best first. ``main``, ``beside``: where to knock.
-    ``alias``: its model names are given by whoever set it up, and say nothing of what runs. ``wraps``: stacks that it
-    may carry inside, whose signs then show through. ``shows_start``: its metrics page says when the process that holds
-    the model started. ``counts_refusals``: a counter moves when it refuses a request. ``fails_on_broken``: a body that
-    is no JSON, or of the wrong shape, ends in a server error.
+    ``alias``: its model names are given by whoever set it up, and say nothing of what runs. ``relays``: what it tells
+    of a model is the name by which it asks another server. ``partial``: it may serve what it does not list. ``wraps``:
+    stacks that it may carry inside, whose signs then show through. ``shows_start``: its metrics page says when the
+    process that holds the model started. ``counts_refusals``: a counter moves when it refuses a request.
+    ``fails_on_broken``: a body that is no JSON, or of the wrong shape, ends in a server error.
     """
 
     key: str
@@ -146,6 +148,8 @@ class Stack:
     shows_start: bool = False
     counts_refusals: bool = True
     fails_on_broken: bool = False
+    relays: bool = False
+    partial: bool = False
 
     @property
     def models(self) -> str:

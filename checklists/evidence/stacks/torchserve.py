@@ -15,10 +15,7 @@ STACK = Stack(
         Listing(
             ("/models",),
             "models/*",
-            {
-                "id": Field("modelName"),
-                "root": Field("modelUrl", match=r"([^/]+)\.mar", only="where the archive is named after it"),
-            },
+            {"id": Field("modelName")},
         ),
     ),
     main=(Route("/predictions/preflight", "POST"),),
@@ -36,4 +33,5 @@ STACK = Stack(
         "WorkerLoadTime": Meaning("weight_load_seconds", 1e-3),
         "GPUMemoryUsed": Meaning("gpu_memory_bytes", 2.0**20),
     },
+    alias=True,
 )

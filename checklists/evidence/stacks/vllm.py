@@ -70,4 +70,5 @@ STACK = Stack(
     prefixes=("vllm:",),
     metrics={f"vllm:{name}": meaning for name, meaning in NAMES.items()},
     shows_start=True,
+    alias=True,  # --served-model-name; its root is what was loaded
 )

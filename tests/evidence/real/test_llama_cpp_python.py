@@ -66,7 +66,7 @@ def test_it_is_found_out_and_healthy_by_its_model_list(llama: Server, observe: O
         ("generation.refusals", "security.safety-behaviour", {"evaluation": "ours"}, "inconclusive"),
         ("access.control", SCHEME, {"scheme": "api_key"}, "verified"),
         ("access.control", SCHEME, {"scheme": "none"}, "contradicted"),
-        ("access.control", SCHEME, {"scheme": "mtls"}, "contradicted"),
+        ("access.control", SCHEME, {"scheme": "mtls"}, "inconclusive"),
         # It reflects any origin and allows credentials, which touches no key.
         ("tls.headers", None, {}, "contradicted"),
         ("tls.headers", SCHEME, {"scheme": "api_key"}, "inconclusive"),
@@ -123,11 +123,14 @@ def test_a_burst_is_withstood_and_refuses_nobody(llama: Server) -> None:
         assert judgement.verdict == "inconclusive", judgement
 
 
-def test_a_release_is_compatible_with_itself(llama: Server) -> None:
-    old = Target("old", llama.url, headers=llama.headers, may_generate=True)
-    facts = {"previous": {"version": "0.9", "endpoints": [old]}}
-    claims = {"compatible_with": "0.9"}
-    assert tried(llama, "generation.compatibility", "release.compatibility", claims, facts=facts) == "verified"
+def test_a_release_is_compatible_with_one_of_other_weights_and_not_compared_with_itself(
+    llama: Server, impostor: Server
+) -> None:
+    for server, expected in ((impostor, "verified"), (llama, "inconclusive")):
+        old = Target("old", server.url, headers=server.headers, may_generate=True)
+        facts = {"previous": {"version": "0.9", "endpoints": [old]}}
+        claims = {"compatible_with": "0.9"}
+        assert tried(llama, "generation.compatibility", "release.compatibility", claims, facts=facts) == expected
 
 
 def test_a_name_verifies_nothing_and_the_fingerprint_tells_who_it_is(llama: Server, impostor: Server) -> None:
@@ -141,8 +144,11 @@ def test_a_name_verifies_nothing_and_the_fingerprint_tells_who_it_is(llama: Serv
 
 def test_without_an_alias_it_is_called_by_its_file(tmp_path_factory: pytest.TempPathFactory) -> None:
     with launch.llama_cpp_python(tmp_path_factory.mktemp("file"), alias="") as server:
-        assert tried(server, "model.identity", NAME, {"model_id": "tiny.gguf"}) == "verified"
-        assert tried(server, "model.identity", NAME, {"model_id": "other.gguf"}) == "contradicted"
+        observed = probe(Target("main", server.url, headers=server.headers), "model.identity")
+        assert observed["models"][0]["root"].endswith("/tiny.gguf")
+        # A file is called as its owner likes.
+        assert tried(server, "model.identity", NAME, {"model_id": "tiny.gguf"}) == "inconclusive"
+        assert tried(server, "model.identity", NAME, {"model_id": "other.gguf"}) == "inconclusive"
 
 
 def test_a_wrong_key_is_refused_and_ours_is_let_in(llama: Server, observe: Observe) -> None:

@@ -38,6 +38,7 @@ from checklists.evidence.probes.metrics_page import MAX_NAMES, page_stack, read_
 from checklists.evidence.stacks import COUNTER_MEANINGS, Meaning, Stack
 
 PAUSES = (0.0, 1.0, 1.0, 2.0, 4.0, 6.0)  # seconds between two looks: exporters publish late, and in several steps
+IDLE_S = 0.3  # between two looks before anything is sent: what rises then rises by itself
 MAX_SERIES = 60
 # A class that one malformed request can move; the others would need a server in trouble.
 OURS = ("bad_request", "input_shape")
@@ -56,13 +57,26 @@ _KIND = (
 )
 
 
+RISES = (
+    "The counter rises by our own request, and not before it, or is one that the stack knows: verified. It stands "
+    "still while another moves, or on the page beside the endpoint of one process: contradicted."
+)
+TOLD = (
+    "One malformed request raises an error counter whose labels or name tell its kind, and no other kind is claimed: "
+    "verified. None moves on the page beside the endpoint: contradicted."
+)
+
+
 class CountersMove(Probe):
     """One good request must raise the counter that the team names; one that is refused, an error counter that says of
     which kind it was. A malformed one is tried first; where it is not counted, or ends in a server error, one with an
     impossible value, because some servers count only what they refuse after having read it.
 
     A counter that stands still contradicts only where the page is surely that of the server that answered: another
-    counter on it moved, or it lies beside the endpoint and belongs to one process throughout.
+    counter on it moved, or it lies beside the endpoint and belongs to one process throughout, which the page says. One
+    that also rises without our request, by the clock or by our looking, and that the stack does not know as one of
+    requests or tokens, proves nothing by rising. Errors are verified only where every claimed kind was caused; a page
+    elsewhere may be that of a server before which a gateway refused the request, and contradicts nothing.
     """
 
     key = "generation.counters"
@@ -72,7 +86,7 @@ class CountersMove(Probe):
     sends = (
         f"One tiny request (at most {MAX_TOKENS} tokens, or one embedding, picture, transcription or inference), one "
         "malformed request, one with an impossible value where that is not counted, and up to "
-        f"{3 * len(PAUSES) + 1} GETs of the metrics page."
+        f"{3 * len(PAUSES) + 2} GETs of the metrics page."
     )
     generates = True
     cheap = False
@@ -81,12 +95,16 @@ class CountersMove(Probe):
     async def observe(self, visit: Visit) -> Observation:
         if refusal := forbidden(visit):
             return refusal
-        before, where, fault = await read_page(visit, fresh=True)
-        if before is None:
+        first, where, fault = await read_page(visit, fresh=True)
+        if first is None:
             return fault
         request, problem = await usual_request(visit)
         if request is None:
             return problem
+        await asyncio.sleep(IDLE_S)
+        before, _, fault = await read_page(visit, fresh=True)
+        if before is None:
+            return fault
         sent = await send(visit, request)
         if not sent.ok:
             return failed(sent)
@@ -114,6 +132,7 @@ class CountersMove(Probe):
                 :MAX_NAMES
             ],
             "known": known,
+            "idle": sorted({row["name"] for row in rises(first, before)}),
             "empty": _without_series(after)[:MAX_NAMES],
             "good": good,
             "bad": bad,
@@ -221,8 +240,9 @@ def rises(before: metrics.Page, after: metrics.Page) -> list[Series]:
 
 
 def _steady(before: metrics.Page, after: metrics.Page) -> bool:
-    """Whether both pages are surely of one process: no counter fell, and its start did not change."""
-    if before.value("process_start_time_seconds") != after.value("process_start_time_seconds"):
+    """Whether both pages are surely of one process: its start is told and did not change, and no counter fell."""
+    started = before.value("process_start_time_seconds")
+    if started is None or started != after.value("process_start_time_seconds"):
         return False
     return all(
         (later := after.value(name)) is None or (earlier := before.value(name)) is None or later >= earlier
@@ -274,7 +294,7 @@ def _throughput(claims: Claims, observation: Observation) -> Judgement:
     names += [text_of(row.get("name")) for row in rows]
     candidates = (claimed, f"{claimed}_total", claimed.removesuffix("_total"), f"{claimed}_count")
     name = next((candidate for candidate in candidates if candidate in names), "")
-    words: dict[str, Any] = {"claimed": claimed, "rule": "the counter rises by our own request", "samples": 1}
+    words: dict[str, Any] = {"claimed": claimed, "rule": RISES, "samples": 1}
     if not name and any(candidate in list_of(observation.get("empty")) for candidate in candidates):
         bare = f"{where} declares {claimed} but carries no series of it, although our request was answered"
         if moved:
@@ -288,6 +308,9 @@ def _throughput(claims: Claims, observation: Observation) -> Judgement:
     own = [row for row in rows if text_of(row.get("name")) == name]
     if own:
         by = sum(number_of(row.get("by")) or 0.0 for row in own)
+        if name not in known and name in list_of(observation.get("idle")):
+            reason = f"{name} rose by {plain(by)} on {where} while our one request was answered, and before it as well."
+            return Judgement(INCONCLUSIVE, observed=f"+{plain(by)}", reason=reason, **words)
         reason = f"{name} rose by {plain(by)} on {where} while our one request was answered."
         return Judgement(VERIFIED, observed=f"+{plain(by)}", reason=reason, **words)
     still = f"{name} on {where} stood still although our request was answered"
@@ -315,7 +338,7 @@ def _errors(claims: Claims, observation: Observation) -> Judgement:
     words: dict[str, Any] = {
         "claimed": joined([name.replace("_", " ") for name in classes]),
         "observed": joined(kinds) or shown or "none moved",
-        "rule": "one malformed request raises an error counter whose labels or name tell its kind",
+        "rule": TOLD,
         "samples": 1,
     }
     if not ours:
@@ -335,18 +358,18 @@ def _errors(claims: Claims, observation: Observation) -> Judgement:
         return Judgement(INCONCLUSIVE, reason=f"{where} could not be read after the malformed request.", **words)
     sent = f"our malformed request was refused with {status:.0f}"
     rest = [name.replace("_", " ") for name in classes if name not in OURS]
-    left = f" Not tried: {joined(rest)}." if rest else ""
+    left = f" Not tried, and not to be caused from outside: {joined(rest)}." if rest else ""
     if kinds:
         reason = f"While {sent}, {shown} moved on {where}, told apart by {joined(kinds)}.{left}"
-        return Judgement(VERIFIED, reason=reason, **words)
+        return Judgement(INCONCLUSIVE if rest else VERIFIED, reason=reason, **words)
     if bad:
         reason = f"While {sent}, {shown} moved on {where}, but says nothing of the kind of error."
         return Judgement(INCONCLUSIVE, reason=reason, **words)
     live = bool(_moved(observation, "good"))
-    if live or (observation.get("beside") is True and observation.get("steady") is True):
+    if observation.get("beside") is True and (live or observation.get("steady") is True):
         note = ", although the good request before it was counted" if live else ""
         return Judgement(
             CONTRADICTED, reason=f"{sent[0].upper()}{sent[1:]}, and no error counter on {where} moved{note}.", **words
         )
-    reason = f"{sent[0].upper()}{sent[1:]}, and nothing on {where} moved at all: it may be that of another process."
+    reason = f"{sent[0].upper()}{sent[1:]}, and no error counter on {where} moved: it may be that of another process."
     return Judgement(INCONCLUSIVE, reason=reason, **words)

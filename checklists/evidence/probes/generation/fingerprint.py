@@ -9,8 +9,8 @@ a server deterministic. Batching with other requests changes the order of sums, 
 all that follows differs; a server with the noise of one decimal of a logit may answer one of ten prompts otherwise.
 
 What differs tells what changed. A count of prompt tokens that is the same amount off for all prompts is another system
-prompt or chat template, and needs no threshold. Log probabilities move a little by noise, more by another quantisation,
-and entirely by other weights.
+prompt or chat template, unless a date in it may make so few. Log probabilities move a little by noise, more by another
+quantisation, and entirely by other weights.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ OTHER_TEXT = 0.5  # below it, they are those of another model
 LEAST_GAP, MOST_GAP = 0.003, 0.05  # nats: between them, three times the server's own noise is allowed
 OTHER_GAP = 0.5  # nats, from which on it is another model whatever the words
 SAME_COSINE, OTHER_COSINE = 0.999, 0.98
+LEAST_SHIFT = 4  # prompt tokens: a template that writes today's date may count one, two or three more or fewer
 
 
 def allowed_gap(noise: float) -> float:

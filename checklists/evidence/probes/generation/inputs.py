@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import re
@@ -55,6 +56,9 @@ NOT_TOLD = (401, 403, 404, 405, 408, 429, 503, 504)
 # Right to left, combining marks, emoji with joiners, a byte-order mark, half a surrogate pair, control characters.
 ODD = "שלום \u202e Z\u0351\u036b\u0343 \U0001f469\u200d\U0001f680 \ufeff \ud800 \x07 ﷽"
 CANARY = "preflight-canary-27"
+LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, a server that broke off is asked whether it is there
+# Rules that speak of what the odd requests try; of others they say nothing.
+_TYPES = re.compile(r"\b(?:types?|sizes?|lengths?|schema|valid\w*|malformed|json|limits?|formats?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,10 @@ class OddInputs(Probe):
     """Odd requests one after the other, after a good one was answered: empty, unusual characters, broken, of the wrong
     type, extreme, and one of a megabyte.
 
-    Refused with a 4xx that is structured, or that names the fault in plain text, or taken, is in order; any 500 or 502,
-    or a server that is gone afterwards, is not. The series stops at the first sign that the server died: after a broken
-    connection it is asked once more whether it is there. 401, 404, 429, 503 and 504 say nothing about the input.
+    Refused with a 4xx that is structured or names the fault in plain text, or taken, is in order; a 500 or 502 for a
+    kind that the team tried, twice in a row, or a server that is gone afterwards, is not. The series stops at the first sign that the server died: after a broken
+    connection it is asked three times whether it is there. 401, 404, 429, 503 and 504 say nothing about the input. Of
+    sanitising it says something only where the claimed rules speak of types, sizes or formats.
     """
 
     key = "generation.inputs"
@@ -142,8 +147,9 @@ class OddInputs(Probe):
     items = ("reliability.input-variability", "security.input-sanitisation")
     sends = (
         "One tiny good request, then up to 13 odd ones that a server is to refuse (empty, unusual characters, broken, "
-        f"wrong type, extreme values, {HUGE // 1024} kB of words; each at most {requests.MAX_TOKENS} tokens if taken), "
-        "a GET after each that breaks off, and one attempt to override an instruction."
+        f"wrong type, extreme values, {HUGE // 1024} kB of words; each at most {requests.MAX_TOKENS} tokens if taken; "
+        f"once more what ends in a server error), {LOOKS} GETs where one breaks off, and one attempt to override an "
+        "instruction."
     )
     generates = True
     cheap = False
@@ -161,11 +167,12 @@ class OddInputs(Probe):
         rows: list[dict[str, Any]] = []
         died = ""
         for case in cases(request):
-            answer = await visit.post(
-                request.path, content=case.content, content_type=case.content_type, timeout_s=TIMEOUT_S / 4
-            )
+            answer = await _ask(visit, request, case)
             rows.append(_row(case, answer))
-            if answer.error is not None and answer.error.kind != "too_large" and not await _alive(visit):
+            if _outcome(rows[-1]) == "bad":
+                again = await _ask(visit, request, case)
+                rows[-1]["again"] = again.status
+            if answer.error is not None and answer.error.kind != "too_large" and not await alive(visit):
                 died = case.name
                 break
         observation: Observation = {"what": request.what, "path": request.path, "cases": rows, "died": died}
@@ -205,10 +212,15 @@ def _row(case: Case, answer: Answer) -> dict[str, Any]:
     }
 
 
-async def _alive(visit: Visit) -> bool:
-    """Whether anybody answers, whatever the answer; asked afresh, three times with other requests' patience."""
+async def _ask(visit: Visit, request: Tiny, case: Case) -> Answer:
+    return await visit.post(request.path, content=case.content, content_type=case.content_type, timeout_s=TIMEOUT_S / 4)
+
+
+async def alive(visit: Visit) -> bool:
+    """Whether anybody answers, whatever the answer; asked afresh and several times, for one may be lost."""
     path = (await visit.stack()).models
-    for _ in range(2):
+    for look in range(LOOKS):
+        await asyncio.sleep(LOOK_S if look else 0)
         if (await visit.get(path, fresh=True)).response is not None:
             return True
     return False
@@ -238,9 +250,11 @@ def _cases(observation: Observation) -> list[dict[str, Any]]:
 
 
 def _outcome(row: dict[str, Any]) -> str:
-    """``good``, ``bad`` (5xx), or ``open`` with nothing said about the input."""
+    """``good``, ``bad`` (5xx, and again when asked again), or ``open`` with nothing said about the input."""
     status = number_of(row.get("status"))
     if status is None or status in NOT_TOLD:
+        return "open"
+    if status >= 500 and "again" in row and (number_of(row.get("again")) or 0) < 500:
         return "open"
     if status >= 500 and status != 501:
         return "bad"
@@ -252,6 +266,8 @@ def _outcome(row: dict[str, Any]) -> str:
 def _tell(row: dict[str, Any]) -> str:
     status, error = number_of(row.get("status")), text_of(row.get("error"))
     answered = f"{status:.0f}" if status else {"timeout": "no answer"}.get(error, "the connection broke off")
+    if "again" in row:
+        answered += f", then {number_of(row.get('again')) or 0:.0f}"
     if status and _outcome(row) == "open" and 400 <= status < 500 and status not in NOT_TOLD:
         answered += " without saying why"
     return f"{text_of(row.get('name'))} → {answered}"
@@ -264,13 +280,14 @@ def _variability(claims: Claims, observation: Observation) -> Judgement:
         return nothing_claimed(joined([_tell(row) for row in rows], 4))
     names = {kind: kind.replace("_", " ") for kind in KINDS}
     mine = [row for row in rows if text_of(row.get("kind")) in tried]
-    bad = [row for row in rows if _outcome(row) == "bad"]
+    bad = [row for row in mine if _outcome(row) == "bad"]
     left = [row for row in mine if _outcome(row) == "open"]
     missing = [names[kind] for kind in tried if kind not in {text_of(row.get("kind")) for row in rows}]
     words_: dict[str, Any] = {
         "claimed": joined([names[kind] for kind in tried]),
         "observed": f"{sum(_outcome(row) == 'good' for row in rows)} of {len(rows)} in order",
-        "rule": "2xx or a 4xx that names the fault for every odd request: verified; 5xx or a crash: contradicted",
+        "rule": "2xx or a 4xx that names the fault for every odd request of the claimed kinds: verified; "
+        f"5xx twice in a row for one of them, or no answer to {LOOKS} requests after one: contradicted",
         "samples": len(rows),
     }
     if died:
@@ -304,10 +321,14 @@ def _sanitised(claims: Claims, observation: Observation) -> Judgement:
     found: dict[str, Any] = {
         "claimed": rules[:100],
         "observed": shown,
-        "rule": "wrong types and broken bodies refused with a 4xx that names the fault, and none taken or answered 5xx",
+        "rule": "only rules on types, sizes or formats are judged: wrong types and broken bodies refused with a "
+        "4xx that names the fault: verified; one taken, or answered 5xx twice in a row: contradicted",
         "samples": len(checks),
     }
     bad = [row for row in checks if _outcome(row) == "bad"]
+    if not _TYPES.search(rules):
+        reason = f"The claimed rules speak of neither types nor sizes, which is what was tried ({shown}).{injected}"
+        return Judgement(INCONCLUSIVE, reason=reason, **found)
     if died or taken or bad:
         told = f"after {died} it no longer answered" if died else joined([_tell(row) for row in taken + bad])
         return Judgement(CONTRADICTED, reason=f"Types and sizes are not checked: {told}.{injected}", **found)

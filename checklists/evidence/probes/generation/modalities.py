@@ -62,6 +62,12 @@ _UNSUPPORTED = re.compile(
 )
 
 
+# What else a server may not support, in the same words: an option of ours rather than the modality.
+_OPTION = re.compile(
+    r"voice|\bsize|response_format|parameter|argument|option|smaller|larger|at least|dimension|resolution|pixel|"
+    r"max_tokens|temperature|sample rate|\bwav\b|\bpng\b",
+    re.IGNORECASE,
+)
 # An error of the server's own that is a refusal all the same (llama-cpp-python, llama.cpp).
 _NOT_MADE_FOR = re.compile(r"must be created with embedding|input is not supported - hint", re.IGNORECASE)
 # A 404 that speaks of the model and not of the route (Speaches).
@@ -81,7 +87,8 @@ class Modalities(Probe):
     reason. Where a picture adds no token to the prompt it was thrown away, which is not taking it. Some servers write
     the picture's name or address into the prompt of a model that sees nothing; where such a server says what its model
     takes, that counts, and where it does not say, nothing is concluded. A route that does not exist says nothing: it
-    may be called otherwise.
+    may be called otherwise. Nor does a refusal of an option: a voice, a size, a format. And where nobody counts the
+    tokens of the prompt, a picture that is accepted may have been thrown away.
     """
 
     key = "generation.modalities"
@@ -163,7 +170,8 @@ class Modalities(Probe):
         words: dict[str, Any] = {
             "claimed": f"{joined(inputs)} in, {joined(outputs)} out",
             "observed": seen,
-            "rule": "one tiny request each: accepted, or refused in words while the same without it is answered",
+            "rule": "one tiny request each: all accepted (a picture or sound beside text adds tokens): verified; "
+            "one refused in words that name no option, while the same without it is answered: contradicted",
             "samples": len(tried_in) + len(tried_out),
         }
         if refused:
@@ -214,6 +222,8 @@ def _told(sent: Sent, beside: dict[str, Any] | None = None) -> dict[str, Any]:
         told |= {"accepted": True, "tokens": number_of(dict_of(sent.answer.object().get("usage")).get("prompt_tokens"))}
         if beside and told["tokens"] and beside.get("tokens") and told["tokens"] <= beside["tokens"]:
             told |= {"accepted": False, "why": "accepted, but it added no token to the prompt: thrown away"}
+        elif beside and not (told["tokens"] and beside.get("tokens")):
+            told |= {"accepted": False, "why": "accepted, but without a count of tokens it may have been thrown away"}
         return told
     said = words_of(sent.answer)
     told |= {
@@ -221,7 +231,7 @@ def _told(sent: Sent, beside: dict[str, Any] | None = None) -> dict[str, Any]:
         "why": f"{status} {said}".strip() if status and not sent.answer.ok else sent.why,
         "no_route": status in NO_ROUTE,
     }
-    in_words = status in (400, 415, 422, 424, 501) and bool(_UNSUPPORTED.search(said))
+    in_words = status in (400, 415, 422, 424, 501) and bool(_UNSUPPORTED.search(said)) and not _OPTION.search(said)
     in_words = in_words or (status == 500 and bool(_NOT_MADE_FOR.search(said)))
     in_words = in_words or (status == 404 and bool(_OF_THE_MODEL.search(said)))
     told["refused"] = in_words and (beside is None or beside.get("accepted") is True)

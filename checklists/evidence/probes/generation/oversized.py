@@ -26,7 +26,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.generation import media, requests
-from checklists.evidence.probes.generation.inputs import words
+from checklists.evidence.probes.generation.inputs import alive, words
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.sending import (
     CHANGED,
@@ -44,12 +44,13 @@ from checklists.evidence.stacks import Stack
 ITEM = "identity.input-limits"
 MOST_BYTES = 2 * 1024 * 1024
 MARGIN = 1.02  # beyond the limit, and 64 more
+CUT = 0.75  # of the words counted as tokens, or fewer: cut off. Some tokenizers may join a few words.
 PER_WORD = 4  # bytes
 RATE = 8000  # bytes of sound per second
 # What a refusal says the limit is.
 _STATED = re.compile(
-    r"(?:maximum context length (?:of|is)|context (?:size|window)(?: of| is|:)?|max(?:imum)?[a-z_ ]{0,30}(?:is|of|:)|"
-    r"less than|at most|n_ctx\"?:)\s*\(?(\d{2,9})",
+    r"(?:maximum context length (?:of|is)|context (?:size|window)(?: of| is|:)?|n_ctx\"?:)\s*\(?(\d{2,9})(?!\d)|"
+    r"(?:max(?:imum)?[a-z_ ]{0,30}(?:is|of|:)|less than|at most)\s*\(?(\d{2,9})(?= (?:\w+ )?tokens?\b)",
     re.IGNORECASE,
 )
 
@@ -58,16 +59,19 @@ class OversizedInput(Probe):
     """A request that is surely larger than the limit: of different words, each at least one token.
 
     The limit is the served one where the server declares it, else the claimed one. A 400, 413 or 422 is a clean
-    refusal; an answer is acceptance beyond the limit, unless the server declares that it cuts longer inputs off. Where
-    it counted fewer tokens than words were sent, it cut the input without saying so.
+    refusal, and verifies a claim only where the limit is told, or where (of items and seconds) exactly as much as
+    claimed was taken: a server with half the limit would refuse the same request. An answer is acceptance beyond the
+    limit, unless the server declares that it cuts longer inputs off. Where it counted far fewer tokens than words were
+    sent, it cut the input without saying so; where it counted none, nobody knows.
     """
 
     key = "generation.oversized"
     title = "One oversized request"
     items = (ITEM,)
     sends = (
-        "One tiny good request, and one that is 2 % larger than the served or claimed limit, in words, items, seconds "
-        f"of silence or pixels of grey: at most {MOST_BYTES // 1024} kB, with one token of answer if it is taken."
+        "One tiny good request, one of just so many items or seconds as are claimed, and one that is 2 % larger than "
+        "the served or claimed limit, in words, items, seconds of silence or pixels of grey (once more if it ends in a "
+        f"server error): at most {MOST_BYTES // 1024} kB each, with one token of answer if it is taken."
     )
     generates = True
     cheap = False
@@ -95,7 +99,12 @@ class OversizedInput(Probe):
         control = await send(visit, small)
         if not control.ok:
             return about | failed(control)
-        sent = await send(visit, large, timeout_s=TIMEOUT_S)
+        taken: bool | None = None
+        if wanted and unit in ("items", "seconds"):
+            _, within, _ = await _requests(visit, unit, int(wanted))
+            taken = within is not None and (await send(visit, within, timeout_s=TIMEOUT_S / 2)).ok
+        sent = await send(visit, large, timeout_s=TIMEOUT_S / 2)
+        again = await send(visit, large, timeout_s=TIMEOUT_S / 2) if sent.answer.status in (500, 502) else None
         usage = dict_of(sent.answer.object().get("usage"))
         return about | {
             "beyond": beyond,
@@ -104,8 +113,9 @@ class OversizedInput(Probe):
             "kind": sent.answer.error.kind if sent.answer.error else "",
             "counted": number_of(usage.get("prompt_tokens")),
             "said": "" if sent.answer.ok else words_of(sent.answer),
-            "alive": sent.answer.error is None
-            or (await visit.get((await visit.stack()).models, fresh=True)).error is None,
+            "again": again.answer.status if again else None,
+            "taken": taken,
+            "alive": sent.answer.error is None or await alive(visit),
         }
 
     def judge(
@@ -114,7 +124,7 @@ class OversizedInput(Probe):
         wanted, unit = number_of(claims.get("max_input")), text_of(claims.get("unit")) or "tokens"
         if wanted is None:
             return nothing_claimed("")
-        claimed = {"claimed": plain(wanted), "unit": unit}
+        claimed: dict[str, Any] = {"claimed": plain(wanted), "unit": unit}
         if observation.get("error") != "not_allowed" and (
             number_of(observation.get("wanted")) != wanted or text_of(observation.get("unit")) != unit
         ):
@@ -167,11 +177,12 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
     served, said = number_of(observation.get("served")), text_of(observation.get("said"))
     counted = number_of(observation.get("counted"))
     rule = (
-        "limit ≥ claim and a clean 4xx beyond: verified; limit below the claim, 5xx, or accepted beyond: contradicted"
+        "limit (told by the server, or as much as claimed taken) ≥ claim and a clean 4xx beyond: verified; limit below "
+        "the claim, 5xx twice, or accepted beyond: contradicted"
     )
     found: dict[str, Any] = {**claimed, "rule": rule, "samples": 1}
     sent = f"A request of {plain(beyond)} {'words, each at least one token,' if unit == 'tokens' else unit}"
-    stated = next((number for text in _STATED.findall(said) if (number := number_of(text))), None)
+    stated = next((number for texts in _STATED.findall(said) if (number := number_of("".join(texts)))), None)
     limit = served or (stated if unit == "tokens" else None)
     if observation.get("alive") is False:
         return Judgement(CONTRADICTED, reason=f"{sent} was answered by silence; we stopped there.", **found)
@@ -185,19 +196,26 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
             return Judgement(
                 CONTRADICTED, reason=f"{told}; {source} a limit of {plain(limit)}, less than claimed.", **found
             )
-        if not limit and beyond > wanted * MARGIN + 65:
-            return Judgement(INCONCLUSIVE, reason=f"{told}, but it was far beyond the claim.", **found)
-        limits = f"; the limit is {plain(limit)}" if limit else ", and a small one was accepted"
+        if not limit and observation.get("taken") is not True:
+            reason = f"{told}; nobody says where the limit is, and it may as well be below the claim."
+            return Judgement(INCONCLUSIVE, reason=reason, **found)
+        limits = f"; the limit is {plain(limit)}" if limit else f", and one of {plain(wanted)} was taken"
         return Judgement(VERIFIED, reason=f"{told}{limits}.", **found)
+    if status in (500, 502) and observation.get("again") not in (500, 502):
+        reason = f"{sent} ended in a server error ({status:.0f}), and when asked again did not."
+        return Judgement(INCONCLUSIVE, reason=reason, **found)
     if status in (500, 502):
         return Judgement(
-            CONTRADICTED, observed=f"{status:.0f}", reason=f"{sent} ended in a server error ({status:.0f}).", **found
+            CONTRADICTED,
+            observed=f"{status:.0f}",
+            reason=f"{sent} twice ended in a server error ({status:.0f}).",
+            **found,
         )
     if not 200 <= status < 300:
         return Judgement(
             INCONCLUSIVE, reason=f"{sent} was answered {status:.0f}, which says nothing of its size.", **found
         )
-    cut = unit == "tokens" and counted is not None and counted < beyond
+    cut = unit == "tokens" and counted is not None and counted <= CUT * beyond
     found["observed"] = f"accepted, {plain(counted)} counted" if counted else "accepted"
     if observation.get("truncates") is True:
         reason = f"{sent} was accepted, and the server declares that it cuts longer inputs off."
@@ -208,5 +226,10 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
         return Judgement(CONTRADICTED, reason=reason, **found)
     if unit == "pixels":
         reason = f"{sent} was accepted; servers shrink pictures, which cannot be told from outside."
+        return Judgement(INCONCLUSIVE, reason=reason, **found)
+    if unit == "tokens" and (counted is None or counted < beyond):
+        reason = (
+            f"{sent} was accepted; whether all of it was read, or a part cut off, the count of tokens does not say."
+        )
         return Judgement(INCONCLUSIVE, reason=reason, **found)
     return Judgement(CONTRADICTED, reason=f"{sent} was accepted, beyond the largest input that is claimed.", **found)

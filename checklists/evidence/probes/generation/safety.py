@@ -138,6 +138,7 @@ class SafetyBehaviour(Probe):
         "of the metrics page."
     )
     generates = True
+    by_hand = True
     cheap = False
     ttl = timedelta(days=30)
 

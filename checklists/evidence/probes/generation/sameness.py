@@ -30,6 +30,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation import fingerprint, requests
 from checklists.evidence.probes.generation.fingerprint import (
     LEAST_GAP,
+    LEAST_SHIFT,
     MOST_GAP,
     OTHER_COSINE,
     OTHER_GAP,
@@ -60,9 +61,10 @@ class Fingerprint(Probe):
     Verified: the answers agree for at least 90 % of their tokens, and the log probabilities within three times the
     server's own noise (at least 0.003 and at most 0.05 nats on average; vectors: a cosine of at least 0.999).
     Contradicted: they agree for less than half, or log probabilities differ by half a nat (vectors: cosine below 0.98),
-    or every prompt counts the same number of tokens more or less, which is another system prompt or template. In
-    between it is drift: told with the numbers and the prompts that differ, and left to a person. Where the server does
-    not agree with itself for 90 %, nothing is concluded.
+    or every prompt counts the same number of tokens, 4 at least, more or less, which is another system prompt or
+    template; fewer may be the date in one. In between it is drift: told with the numbers and the prompts that differ,
+    and left to a person. Where the server does not agree with itself for 90 %, nothing is concluded; nor where the
+    second answers were the first out of a cache, as their ids tell, for then its noise is not known.
 
     How the thresholds were set: llama-cpp-python 0.3.36 on a CPU, a llama of two layers with random weights, whose near
     ties make it the hardest case for words. Ten fingerprints of one server, three while three others kept asking it,
@@ -100,6 +102,7 @@ class Fingerprint(Probe):
         first, why = await asking.all()
         if why:
             return {"error": "failed", "why": why}
+        ids = asking.take_ids()
         again, why = await asking.all()
         if why:
             return {"error": "failed", "why": f"The second round failed. {why}"}
@@ -110,6 +113,7 @@ class Fingerprint(Probe):
             "prompts": first,
             "digest": fingerprint.digest_of(first),
             "repeat": _numbers(compare(first, again)),
+            "cached": _cached(ids, asking.take_ids()),
             "reference": _reference(facts.get("fingerprint")),
             "others": [
                 reference
@@ -130,7 +134,7 @@ class Fingerprint(Probe):
         rule = (
             f"agreement ≥ {SAME_TEXT:.0%} and log probabilities within 3 × own noise ({LEAST_GAP} to {MOST_GAP} nats), "
             f"cosine ≥ {SAME_COSINE}: verified; words < {OTHER_TEXT:.0%}, gap ≥ {OTHER_GAP}, cosine < {OTHER_COSINE} "
-            "or a constant shift of prompt tokens: contradicted"
+            f"or a constant shift of {LEAST_SHIFT} prompt tokens: contradicted; nothing where the answers were cached"
         )
         base = Judgement(INCONCLUSIVE, claimed, f"digest {text_of(observation.get('digest'))[:12]}", rule=rule)
         base = dataclasses.replace(base, samples=len(prompts))
@@ -138,6 +142,11 @@ class Fingerprint(Probe):
             verdict = VERIFIED if own >= SAME_TEXT else INCONCLUSIVE
             reason = f"A fingerprint was taken twice; {own:.0%} of the answers agree."
             return dataclasses.replace(base, verdict=verdict, reason=reason)
+        if observation.get("cached") is True:
+            reason = (
+                "The second round was answered with the same answers, by their ids: a cache stands before the model."
+            )
+            return dataclasses.replace(base, reason=reason)
         strange = ""
         for other in map(dict_of, list_of(observation.get("others"))):
             verdict, told = _against(prompts, other, own, noise)
@@ -188,7 +197,13 @@ class _Asking:
 
     def __init__(self, visit: Visit, stack: Stack, model: str) -> None:
         self.visit, self.stack, self.model = visit, stack, model
+        self.ids: dict[str, str] = {}
         self.options: list[dict[str, Any]] = [{"seed": SEED, "logprobs": True, "top_logprobs": 1}, {"seed": SEED}, {}]
+
+    def take_ids(self) -> dict[str, str]:
+        """The ids of the answers since last asked, by the text of the prompt."""
+        taken, self.ids = self.ids, {}
+        return taken
 
     async def all(self) -> tuple[dict[str, Any], str]:
         """Every prompt's entry, and why they are not complete."""
@@ -221,6 +236,7 @@ class _Asking:
             if answer.status not in (400, 422, 500, 501) or len(self.options) == 1:
                 break
             del self.options[0]
+        self.ids[text] = text_of(answer.object().get("id"))
         choice = dict_of(next(iter(list_of(answer.object().get("choices"))), None))
         message = dict_of(choice.get("message"))
         pieces = (message.get("reasoning_content") or message.get("reasoning"), message.get("content"))
@@ -251,6 +267,12 @@ def _reference(stored: Any) -> dict[str, Any] | None:
     }
 
 
+def _cached(first: Mapping[str, str], again: Mapping[str, str]) -> bool:
+    """Whether answers came a second time. A server that gives all its answers one id tells nothing by it."""
+    told = {text: one for text, one in first.items() if one}
+    return len(set(told.values())) > 1 and any(again.get(text) == one for text, one in told.items())
+
+
 def _numbers(found: Comparison | None) -> dict[str, Any]:
     if found is None:
         return {}
@@ -267,13 +289,15 @@ def _against(prompts: Mapping[str, Any], reference: Mapping[str, Any], own: floa
         told = f"cosine at least {found.cosine:.4f} over {len(found.similar)} texts"
         low, high = found.cosine < OTHER_COSINE, found.cosine >= SAME_COSINE
         return (CONTRADICTED if low else VERIFIED if high else INCONCLUSIVE), told
-    if found.shift:
+    if found.shift and abs(found.shift) >= LEAST_SHIFT:
         more = "more" if found.shift > 0 else "fewer"
         return (
             CONTRADICTED,
             f"every prompt counts {plain(abs(found.shift))} tokens {more}, as with another system prompt",
         )
     parts = [f"{found.mean:.0%} of the answers agree"]
+    if found.shift:
+        parts.append(f"every prompt counts {plain(abs(found.shift))} token{'s' * (abs(found.shift) > 1)} otherwise")
     if found.gap is not None:
         parts.append(f"log probabilities differ by {found.gap:.3f} nats")
     if found.differ:
@@ -282,6 +306,6 @@ def _against(prompts: Mapping[str, Any], reference: Mapping[str, Any], own: floa
         return INCONCLUSIVE, joined([*parts, f"but the server agrees with itself for {own:.0%} only"])
     if found.mean < OTHER_TEXT or (found.gap is not None and found.gap >= OTHER_GAP):
         return CONTRADICTED, joined(parts)
-    if found.mean >= SAME_TEXT and (found.gap is None or found.gap <= allowed_gap(noise)):
+    if found.mean >= SAME_TEXT and not found.shift and (found.gap is None or found.gap <= allowed_gap(noise)):
         return VERIFIED, joined(parts)
     return INCONCLUSIVE, joined(parts)

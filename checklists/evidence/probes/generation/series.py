@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import statistics
 import time
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ SMALL_GAP_MS, LARGE_GAP_MS = 250.0, 500.0
 OVER = {"p50": 16, "p95": 5}
 MAY_BE_OVER = {"p50": 4, "p95": 0}
 GET, GETS = "/v1/models", 3  # small answers that take no inference, for the network's time
+TEXTS = ("input", "inputs", "prompt")
 FIELDS = {"first_token": "first_content_ms", "per_output_token": "per_output_token_ms"}
 
 
@@ -60,8 +62,8 @@ class LatencySeries(Probe):
     That no one of 20 was slower than the p95 goal is what a p95 of 20 samples means, and no more: if one request in 16
     missed the goal, 20 would show none in a quarter of all series. The times are those of short prompts to a server
     under whatever load it has, and include the network from here. Answers are cut at 16 tokens, so a series of
-    completions can contradict a goal for the whole answer and cannot verify it. The prompts differ in their first
-    word, so that no cached prefix answers for them.
+    completions can contradict a goal for the whole answer and cannot verify it. The texts differ in their first
+    word, from each other and from those of every other series, so that no cache answers for the model.
 
     Warm-up shows only after a restart: where the metrics page says that the process started less than 15 minutes ago
     and had served nothing, the first answer is compared with the median of the later ones.
@@ -93,12 +95,12 @@ class LatencySeries(Probe):
         wanted = max(1, min(visit.target.series, MOST))
         begun = time.monotonic()
         rows: list[dict[str, Any]] = []
-        stopped = ""
+        stopped, series = "", secrets.token_hex(3)
         for number in range(wanted):
             if time.monotonic() - begun > BUDGET_S:
                 stopped = f"After {BUDGET_S:.0f} s no further request was begun."
                 break
-            sent = await send(visit, _varied(request, number))
+            sent = await send(visit, _varied(request, f"{number + 1}-{series}"))
             if not sent.ok:
                 if not rows:
                     return failed(sent)
@@ -148,14 +150,17 @@ class LatencySeries(Probe):
         return super().settles(item_key, stack)
 
 
-def _varied(request: Tiny, number: int) -> Tiny:
+def _varied(request: Tiny, mark: str) -> Tiny:
+    """The same request about another text: a question, a text to embed, or a prompt for a picture."""
     payload = request.payload
-    if request.kind != "chat" or not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
+    if not isinstance(payload, dict):
         return request
-    message = {"role": "user", "content": f"{number + 1}. {QUESTION}"}
-    if not isinstance(payload["messages"][0].get("content"), str):
-        return request
-    return dataclasses.replace(request, payload={**payload, "messages": [message]})
+    messages = payload.get("messages")
+    if isinstance(messages, list) and isinstance(messages[0].get("content"), str):
+        changed: dict[str, Any] = {"messages": [{"role": "user", "content": f"{mark}. {QUESTION}"}]}
+    else:
+        changed = {key: f"{mark} {payload[key]}" for key in TEXTS if isinstance(payload.get(key), str)}
+    return dataclasses.replace(request, payload={**payload, **changed})
 
 
 def _row(sent: Sent) -> dict[str, Any]:

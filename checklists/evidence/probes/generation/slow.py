@@ -1,7 +1,8 @@
-"""One request that takes long: is it ended in the time the team claims, and cleanly?"""
+"""Two requests that take long: are they ended in the time the team claims, and cleanly?"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,19 +18,25 @@ from checklists.evidence.probes.base import (
     Observation,
     Probe,
     Visit,
+    dict_of,
     fact_error,
     inconclusive,
+    joined,
+    list_of,
     nothing_claimed,
     number_of,
     plain,
     text_of,
 )
+from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.sending import (
     CHANGED,
     SERVES_NO_CHAT,
     claimed_of,
+    failed,
     forbidden,
     model_of,
+    send,
     words_of,
 )
 from checklists.evidence.stacks import Stack
@@ -40,23 +47,29 @@ MARGIN_S = 3.0
 EARLY = 0.8  # of the claimed time; what is ended before was not ended by it
 LONG_TOKENS = 4096
 CLEAN = (408, 504)
+CONTROL_S = 15.0  # for the tiny request
+STAGGER_S = 2.0  # between the two: what ends both at one moment is no time-out of either
+APART = 0.1  # of the time, or a second: so far apart two ends are still of one time-out
 
 
 class SlowRequest(Probe):
-    """One completion of up to 4,096 tokens, not streamed and told not to stop early, watched until 3 seconds after the
-    shortest claimed time-out of server or gateway; then we hang up.
+    """Two completions of up to 4,096 tokens, the second begun 2 seconds after the first, not streamed and told not to
+    stop early, each watched until 3 seconds after the shortest claimed time-out of server or gateway; then we hang up.
 
-    A clean 408 or 504 at the claimed time verifies, and so does a connection cut at that time (which is said). A 408 or
-    504 before four fifths of the time, or still running 3 seconds after it, contradicts. A connection that breaks off
-    before may do so for many reasons, and an answer that is complete before the time-out was not slow enough to tell.
+    One request alone proves nothing: a gateway that lost its server, a restart, or the network may end it at any time,
+    and a queue may keep it. A time-out ends both after the same time. Both ended with 408 or 504 at the claimed time
+    verify, and so do two connections cut at that time (which is said). Both ended with 408 or 504 after one time that
+    is less than four fifths of it contradict, and so do both still running 3 seconds after it, where a tiny request
+    just before was answered at once. A connection that breaks off before may do so for many reasons, and an answer that
+    is complete before the time-out was not slow enough to tell.
     """
 
     key = "generation.slow"
-    title = "One slow request"
+    title = "Two slow requests"
     items = (ITEM,)
     sends = (
-        f"One completion of at most {LONG_TOKENS} tokens, hung up on after at most {LONGEST_S + MARGIN_S:.0f} seconds; "
-        f"nothing where the claimed time-out is longer than {LONGEST_S:.0f} seconds."
+        f"One tiny completion, and two of at most {LONG_TOKENS} tokens, hung up on after "
+        f"{LONGEST_S + MARGIN_S:.0f} s; nothing where the claimed time-out is longer than {LONGEST_S:.0f} seconds."
     )
     generates = True
     cheap = False
@@ -88,19 +101,16 @@ class SlowRequest(Probe):
         }
         if stack.key in ("vllm", "nim", "sglang", "rayserve"):
             payload["ignore_eos"] = True
-        begun = time.monotonic()
-        answer = await visit.post("/v1/chat/completions", payload, timeout_s=limit + MARGIN_S)
-        if answer.status in (400, 422):  # a context smaller than that
-            payload["max_tokens"] = LONG_TOKENS // 16
-            begun = time.monotonic()
-            answer = await visit.post("/v1/chat/completions", payload, timeout_s=limit + MARGIN_S)
-        return {
-            "limit_s": limit,
-            "status": answer.status,
-            "kind": answer.error.kind if answer.error else "",
-            "seconds": round(time.monotonic() - begun, 2),
-            "said": "" if answer.ok else words_of(answer),
-        }
+        control = await send(visit, requests.chat(model), timeout_s=CONTROL_S)
+        if not control.ok:
+            return {**failed(control), "limit_s": limit}
+
+        async def one(after: float) -> Observation:
+            await asyncio.sleep(after)
+            return await _watched(visit, payload, limit)
+
+        samples = list(await asyncio.gather(one(0.0), one(STAGGER_S)))
+        return {"limit_s": limit, "control_ms": control.total_ms, "samples": samples}
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
@@ -112,45 +122,87 @@ class SlowRequest(Probe):
             return inconclusive(CHANGED, claimed=plain(limit), unit="s")
         if why := fact_error(observation):
             return inconclusive(why, claimed=plain(limit), unit="s")
-        status, kind = number_of(observation.get("status")), text_of(observation.get("kind"))
-        seconds = number_of(observation.get("seconds")) or 0.0
-        words: dict[str, Any] = {
-            "claimed": plain(limit),
-            "observed": plain(seconds),
-            "unit": "s",
-            "samples": 1,
-            "rule": f"ended from {EARLY} × the claim to {MARGIN_S:.0f} s after: verified; 408 or 504 before, or "
-            "running on: contradicted; broken off before: inconclusive",
-        }
-        if status is not None and status not in CLEAN:
-            if 200 <= status < 300:
-                reason = f"The long request was complete after {plain(seconds)} s, before any time-out."
-            else:
-                reason = f"The server answered {status:.0f} after {plain(seconds)} s, which is no time-out."
-            return Judgement(INCONCLUSIVE, reason=reason, **words)
-        if kind == "timeout":
-            longer = plain(round(seconds - limit, 1))
-            reason = f"Still running after {plain(seconds)} s, {longer} s longer than claimed; we hung up."
-            return Judgement(CONTRADICTED if seconds > limit else INCONCLUSIVE, reason=reason, **words)
-        if kind not in ("", "unreachable", "protocol"):
-            return Judgement(INCONCLUSIVE, reason="The slow request could not be sent.", **words)
-        how = f"ended with {status:.0f}" if status else "cut without an answer"
-        if seconds < EARLY * limit:
-            if not status and seconds < 1:
-                return Judgement(INCONCLUSIVE, reason="The connection broke off at once.", **words)
-            if not status:
-                reason = f"The connection broke off after {plain(seconds)} s, once; that need not be a time-out."
-                return Judgement(INCONCLUSIVE, reason=reason, **words)
-            return Judgement(
-                CONTRADICTED, reason=f"A slow request was {how} after {plain(seconds)} s already.", **words
-            )
-        note = "" if status else " A 408 or 504 would tell callers why."
-        return Judgement(VERIFIED, reason=f"A slow request was {how} after {plain(seconds)} s.{note}", **words)
+        return _judged(limit, observation)
 
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in SERVES_NO_CHAT:
             return f"{stack.label} serves no completions, and nothing else can be made slow without harm."
         return super().settles(item_key, stack)
+
+
+async def _watched(visit: Visit, payload: dict[str, Any], limit: float) -> Observation:
+    begun = time.monotonic()
+    answer = await visit.post("/v1/chat/completions", payload, timeout_s=limit + MARGIN_S)
+    if answer.status in (400, 422):  # a context smaller than that
+        begun = time.monotonic()
+        shorter = {**payload, "max_tokens": LONG_TOKENS // 16}
+        answer = await visit.post("/v1/chat/completions", shorter, timeout_s=limit + MARGIN_S)
+    return {
+        "status": answer.status,
+        "kind": answer.error.kind if answer.error else "",
+        "seconds": round(time.monotonic() - begun, 2),
+        "said": "" if answer.ok else words_of(answer),
+    }
+
+
+def _judged(limit: float, observation: Observation) -> Judgement:
+    samples = [dict_of(one) for one in list_of(observation.get("samples"))]
+    seconds = [number_of(one.get("seconds")) or 0.0 for one in samples]
+    ends = [_end(one, limit) for one in samples]
+    words: dict[str, Any] = {
+        "claimed": plain(limit),
+        "observed": joined([plain(one) or "0" for one in seconds]),
+        "unit": "s",
+        "samples": len(samples),
+        "rule": f"two, {plain(STAGGER_S)} s apart, both ended after one time by 408, 504 or a cut, from {EARLY} "
+        f"× the claim to {plain(MARGIN_S)} s after it: verified; both so by 408 or 504 before, or both running on "
+        "although a tiny one was answered at once: contradicted; else inconclusive",
+    }
+    if len(samples) < 2:
+        return Judgement(INCONCLUSIVE, reason="Two slow requests are needed, and were not sent.", **words)
+    told = f"One slow request {_told(samples[0], ends[0])}, another {_told(samples[1], ends[1])}."
+    if "" in ends:
+        return Judgement(INCONCLUSIVE, reason=told, **words)
+    near = max(seconds) - min(seconds) <= max(1.0, APART * max(seconds))
+    if len(set(ends)) > 1 or not near:
+        return Judgement(INCONCLUSIVE, reason=f"{told} They ended differently, so no time-out shows.", **words)
+    if ends[0] == "at":
+        note = "" if all(number_of(one.get("status")) for one in samples) else " A 408 or 504 would tell callers why."
+        return Judgement(VERIFIED, reason=f"{told}{note}", **words)
+    if ends[0] == "early":
+        return Judgement(CONTRADICTED, reason=f"{told} That is before the claimed {plain(limit)} s.", **words)
+    if ends[0] == "running":
+        control = (number_of(observation.get("control_ms")) or 0.0) / 1000
+        if control > MARGIN_S / 2:
+            waits = f"A tiny request took {plain(round(control, 1))} s, so they may have waited in a queue."
+            return Judgement(INCONCLUSIVE, reason=f"{told} {waits}", **words)
+        return Judgement(CONTRADICTED, reason=f"{told} That is longer than claimed; we hung up.", **words)
+    return Judgement(INCONCLUSIVE, reason=f"{told} That need not be a time-out.", **words)
+
+
+def _end(sample: Mapping[str, Any], limit: float) -> str:
+    """How a request ended: ``at`` the claimed time, ``early`` with a time-out's status, ``cut`` before it, ``running``
+    on; empty where it says nothing of a time-out."""
+    status, kind = number_of(sample.get("status")), text_of(sample.get("kind"))
+    seconds = number_of(sample.get("seconds")) or 0.0
+    if kind == "timeout":
+        return "running" if seconds > limit else ""
+    if (status is not None and status not in CLEAN) or (status is None and kind not in ("unreachable", "protocol")):
+        return ""
+    if seconds >= EARLY * limit:
+        return "at"
+    return "early" if status else "cut"
+
+
+def _told(sample: Mapping[str, Any], end: str) -> str:
+    status, seconds = number_of(sample.get("status")), plain(number_of(sample.get("seconds")) or 0.0) or "0"
+    if end == "running":
+        return f"was still running after {seconds} s"
+    if status is not None and 200 <= status < 300:
+        return f"was complete after {seconds} s, before any time-out"
+    if status is not None:
+        return f"was answered {status:.0f} after {seconds} s"
+    return f"was cut without an answer after {seconds} s" if end else "could not be sent"
 
 
 def limit_of(claims: Mapping[str, Any]) -> float | None:
