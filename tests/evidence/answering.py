@@ -65,6 +65,7 @@ def oddities(request: Request, limit: int) -> set[str]:
     found |= {"cold"} if heat < 0 else {"hot"} if heat > 2 else set()
     found |= {"long"} if limit and len(text_of(payload).split()) > limit else set()
     found |= {"surrogate"} if b"\\ud800" in request.body and b"\\ud800\\ud" not in request.body else set()
+    found |= {"many"} if payload.get("max_tokens", 0) > 96 else set()
     found |= {"logprobs"} if payload.get("logprobs") else set()
     return found | {part for part in ("image_url", "input_audio") if f'"{part}"'.encode() in request.body}
 
@@ -128,6 +129,7 @@ class Setup:
     there (and not counted here), ``time-out`` after ``front_s`` seconds, or ``full`` beyond ``front_most`` at once.
     ``falls``: at a request that is so odd it is gone. ``full``: it refuses, or lets wait, as it is recorded.
     ``started``: seconds since its process started, nothing counted yet. ``dimensions`` of its vectors.
+    ``lacks``: a field that its answers do not have.
     """
 
     key: str = ""
@@ -142,6 +144,7 @@ class Setup:
     full: bool = False
     started: float | None = None
     dimensions: int = 8
+    lacks: str = ""
 
 
 @dataclass
@@ -212,6 +215,8 @@ class Answering:
         if payload.get("stream") and "stream" in served:
             return self.stream(request, served["stream"], known)
         body = filled(served["json"], **known)
+        if self.setup.lacks:
+            body.pop(self.setup.lacks)
         if payload.get("logprobs") and "logprob" in served:
             rows = [filled(served["logprob"], text=word) for word in known["text"].split(" ")]
             body["choices"][0]["logprobs"] = {"content": rows}
@@ -264,9 +269,9 @@ class Answering:
         front = fronts().get(self.setup.front)
         if front is None:
             return None
-        if self.setup.front_s:
-            time.sleep(self.setup.front_s)
-            return front
+        if self.setup.front_s:  # only what takes long is cut off
+            time.sleep(self.setup.front_s if "many" in odd else 0)
+            return front if "many" in odd else None
         if self.setup.front_most:
             time.sleep(0.01)  # so that those which come together are here together
             return front if self.inside > self.setup.front_most else None

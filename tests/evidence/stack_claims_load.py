@@ -8,6 +8,7 @@ from tests.evidence.stack_setups import Claims, On, Row
 
 BACKPRESSURE, QUEUE = "reliability.backpressure", "autoscaling.batch-queue"
 FULL = Setup(full=True, pause=0.12)
+LONG = Setup(full=True, pause=0.4)  # so that some still wait when the queue is read
 # nginx before it: no more than so many at once, or the server behind it hung up.
 LIMITED = Setup(front="full", front_most=6, pause=0.12)
 BROKEN = Setup(front="broken", front_most=6, pause=0.12)
@@ -25,36 +26,31 @@ def full(claims: Claims, server: Setup = FULL) -> On:
     return On(claims, server)
 
 
-# Refuse with 503 what exceeds four at work and four that wait, each in its own words.
-REFUSING = ("sglang-0.5", "ollama-0.13", "triton-2.60", "rayserve-2.50", "openai-otel")
-# 429 may be the limit of our own key, so it never shows that a number was not kept.
-LIMITING = ("tgi-3.3", "tei-1.9", "litellm-1.80")
-# Let everything wait; the first of these say how many.
+# Refuse what exceeds four at work and four that wait, each in its own words, and show how many wait,
+COUNTING = ("sglang-0.5", "tgi-3.3", "tei-1.9", "triton-2.60", "rayserve-2.50")
+# or do not show it.
+REFUSING = (*COUNTING, "ollama-0.13", "litellm-1.80", "openai-otel")
+# Let everything wait; the first of these show how many do.
 SHOWING = ("vllm-0.11", "nim-1.8", "llamacpp-b6900")
 WAITING = (*SHOWING, "llamacpp_python-0.3", "speaches-0.8")
 
+
+def burst(name: str, item: str, true: On, false: On) -> Row:
+    return (name, "generation.burst", item, true, false)
+
+
 BURSTS: list[Row] = [
+    *(burst(n, BACKPRESSURE, full(overload("reject", 8)), full(overload("reject", 8), BROKEN)) for n in REFUSING),
+    *(burst(n, BACKPRESSURE, full(overload("queue", 4)), full(overload("queue", 4), BROKEN)) for n in WAITING),
+    *(burst(n, QUEUE, full(queue("reject", 4), LONG), full(queue("reject", 2), LONG)) for n in COUNTING),
+    *(burst(n, QUEUE, full(queue("wait", 64)), full(queue("wait", 2))) for n in SHOWING),
     *(
-        (name, "generation.burst", BACKPRESSURE, full(overload("reject", 8)), full(overload("reject", 64)))
-        for name in REFUSING
+        burst(n, QUEUE, full(queue("reject", 4)), full(queue("reject", 4), BROKEN))
+        for n in ("ollama-0.13", "litellm-1.80", "openai-otel")
     ),
     *(
-        (name, "generation.burst", BACKPRESSURE, full(overload("reject", 8)), full(overload("reject", 8), BROKEN))
-        for name in LIMITING
-    ),
-    *(
-        (name, "generation.burst", BACKPRESSURE, full(overload("queue", 4)), full(overload("queue", 4), BROKEN))
-        for name in WAITING
-    ),
-    *((name, "generation.burst", QUEUE, full(queue("reject", 4)), full(queue("reject", 64))) for name in REFUSING),
-    *(
-        (name, "generation.burst", QUEUE, full(queue("reject", 4)), full(queue("reject", 4), BROKEN))
-        for name in LIMITING
-    ),
-    *((name, "generation.burst", QUEUE, full(queue("wait", 64)), full(queue("wait", 2))) for name in SHOWING),
-    *(
-        (name, "generation.burst", QUEUE, full(queue("reject", 4), LIMITED), full(queue("reject", 64), LIMITED))
-        for name in WAITING[len(SHOWING) :]
+        burst(n, QUEUE, full(queue("reject", 4), LIMITED), full(queue("reject", 4), BROKEN))
+        for n in ("llamacpp_python-0.3", "speaches-0.8")
     ),
 ]
 

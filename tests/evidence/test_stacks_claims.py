@@ -28,11 +28,12 @@ OF_RELEASES = [key for key, probe in PROBES.items() if probe.about == "release" 
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick() -> Iterator[None]:
-    """These servers count at once, so they need not be looked at for long, and one that answers one request at a time
-    gets through fewer in the seconds of a burst."""
+    """These servers count at once, so they need not be looked at for long; their queues are full at once, and one that
+    answers one request at a time gets through fewer in the seconds of a burst."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counters, "PAUSES", (0.0, 0.02, 0.02, 0.02))
         patch.setattr(burst, "MOST", 40)
+        patch.setattr(burst, "LOOK_AFTER_S", 0.08)
         yield
 
 
