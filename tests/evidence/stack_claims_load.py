@@ -10,7 +10,6 @@ BACKPRESSURE, QUEUE = "reliability.backpressure", "autoscaling.batch-queue"
 FULL = Setup(full=True, pause=0.12)
 LONG = Setup(full=True, pause=0.4)  # so that some still wait when the queue is read
 # nginx before it: no more than so many at once, or the server behind it hung up.
-LIMITED = Setup(front="full", front_most=6, pause=0.12)
 BROKEN = Setup(front="broken", front_most=6, pause=0.12)
 
 
@@ -44,14 +43,6 @@ BURSTS: list[Row] = [
     *(burst(n, BACKPRESSURE, full(overload("queue", 4)), full(overload("queue", 4), BROKEN)) for n in WAITING),
     *(burst(n, QUEUE, full(queue("reject", 4), LONG), full(queue("reject", 2), LONG)) for n in COUNTING),
     *(burst(n, QUEUE, full(queue("wait", 64)), full(queue("wait", 2))) for n in SHOWING),
-    *(
-        burst(n, QUEUE, full(queue("reject", 4)), full(queue("reject", 4), BROKEN))
-        for n in ("ollama-0.13", "litellm-1.80", "openai-otel")
-    ),
-    *(
-        burst(n, QUEUE, full(queue("reject", 4), LIMITED), full(queue("reject", 4), BROKEN))
-        for n in ("llamacpp_python-0.3", "speaches-0.8")
-    ),
 ]
 
 GATEWAY = Setup(front="time-out", front_s=0.6)

@@ -9,23 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from tests.evidence import configs
-from tests.evidence.test_hub import PAGE, SHA
 from tests.evidence.test_release_probes import AGREEING, SPEC
 
 Row = tuple[str, str, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]
 
-MODEL = PAGE["id"]
-# A hub's page (as read in November 2026), two dependencies, and two documents of which one is of another model.
+# Two dependencies, and two documents of which one is of another model.
 PAGES: dict[str, Any] = {
-    f"/api/models/{MODEL}": PAGE,
-    f"/api/models/{MODEL}/revision/{SHA}": PAGE,
     "/up": {"status": "UP"},
     "/down": {"status": "DOWN"},
     "/modelspec": SPEC,
     "/other": {**SPEC, "descriptor": {**SPEC["descriptor"], "name": "translate-3b"}},
 }
 SEARCH = {"name": "Search", "path": "/1/2/", "members": 3}
-NAMED = {"identity.name-version": {"model_id": MODEL, "revision": SHA}}
 
 RELEASE: list[Row] = [
     (
@@ -47,13 +42,6 @@ RELEASE: list[Row] = [
         {"document_url": "{server}/other"},
         {},
         AGREEING,
-    ),
-    (
-        *("hub.revision", "identity.lineage"),
-        {"base_model": "meta-llama/Meta-Llama-3.1-8B"},
-        {"base_model": "mistralai/Mistral-7B-v0.1"},
-        {"hub_url": "{server}"},
-        NAMED,
     ),
     (
         *("capacity.arithmetic", "compute.parallelism"),

@@ -137,9 +137,10 @@ class OddInputs(Probe):
     type, extreme, and one of a megabyte.
 
     Refused with a 4xx that is structured or names the fault in plain text, or taken, is in order; a 500 or 502 for a
-    kind that the team tried, twice in a row, or a server that is gone afterwards, is not. The series stops at the first sign that the server died: after a broken
-    connection it is asked three times whether it is there. 401, 404, 429, 503 and 504 say nothing about the input. Of
-    sanitising it says something only where the claimed rules speak of types, sizes or formats.
+    kind that the team tried, twice in a row, or a server that is gone afterwards, is not. The series stops at the first
+    sign that the server died: after a broken connection it is asked three times whether it is there. 401, 404, 429, 503
+    and 504 say nothing about the input. Of sanitising it says something only where the claimed rules speak of types,
+    sizes or formats.
     """
 
     key = "generation.inputs"
