@@ -74,6 +74,12 @@ def test_the_same_model_is_verified() -> None:
     assert "100% of the answers agree" in judgement.reason
 
 
+def test_the_same_answers_verify_nothing_that_nobody_claims() -> None:
+    observation = take(Model(), fingerprint=stored(take(Model())))
+    judgement = judge(PROBE, ITEM, {}, observation)
+    assert (judgement.verdict, "nothing is claimed" in judgement.reason) == ("inconclusive", True)
+
+
 def test_other_weights_are_contradicted_and_the_prompts_that_differ_are_named() -> None:
     judgement = against(Model(1), Model(2))
     assert judgement.verdict == "contradicted"

@@ -240,3 +240,36 @@ def test_an_embedding_servers_failures_are_told_apart() -> None:
     observation, _ = look(PROBE, routes(table), stack="tei", family="embedding")
     assert judge(PROBE, ERRORS, {"classes": ["input_shape"]}, observation).verdict == "verified"
     assert judge(PROBE, THROUGHPUT, {"metric_name": "te_request_success"}, observation).verdict == "verified"
+
+
+class Late(Generator):
+    """Counts what it refuses for a value, and not what it cannot read, which ends in ``status``."""
+
+    def __init__(self, status: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.status = status
+
+    def refuse(self, request: Request, message: str) -> None:
+        if message == "out of range":
+            return super().refuse(request, message)
+        return error(request, self.status, message)
+
+
+@pytest.mark.parametrize("status", [422, 500])
+def test_a_server_that_counts_only_what_it_has_read_is_asked_for_something_impossible(status: int) -> None:
+    judgement = judge(PROBE, ERRORS, CLASSES, seen(Late(status)))
+    assert (judgement.verdict, judgement.observed) == ("verified", "status=4xx"), judgement.reason
+
+
+def test_refusals_of_which_none_is_counted_are_contradicted() -> None:
+    generator = Late(422, counts_errors=False)
+    judgement = judge(PROBE, ERRORS, CLASSES, seen(generator))
+    assert judgement.verdict == "contradicted"
+    assert len(generator.bodies) == 1  # the good one: neither of the others was worked on
+
+
+@pytest.mark.parametrize("name", ["error_type", "error_code"])
+def test_a_label_that_is_there_only_for_errors_tells_their_kind(name: str) -> None:
+    row = {"name": "gen_ai_server_request_duration_seconds_count", "labels": {name: "400"}, "by": 1}
+    observation = {**seen(Generator()), "bad": [row]}
+    assert "400" in judge(PROBE, ERRORS, CLASSES, observation).observed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checklists.evidence.probes.generation import inputs, media, requests
+from checklists.evidence.probes.generation import counters, inputs, media, requests
 from checklists.evidence.stacks import STACKS
 from tests.evidence.generating import MODELS, Generator, completion, error, judge, look
 from tests.evidence.loopback import Request, routes
@@ -89,10 +89,35 @@ def test_a_status_that_says_nothing_of_the_input_stays_open(status: int) -> None
 
 def test_a_refusal_without_a_structured_error_stays_open_but_a_413_of_a_gateway_does_not() -> None:
     observation, _ = look(ODD, Raw(with_odd_text, lambda request: request.reply(400, "<h1>Bad</h1>")).handler())
-    assert "without a structured error" in judge(ODD, VARIABILITY, ALL, observation).reason
+    assert "without saying why" in judge(ODD, VARIABILITY, ALL, observation).reason
     gateway = Raw(lambda request: len(request.body) > 9999, lambda request: request.reply(413, "<h1>Too large</h1>"))
     observation, _ = look(ODD, gateway.handler())
     assert judge(ODD, VARIABILITY, ALL, observation).verdict == "verified"
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        (
+            "Failed to parse the request body as JSON: lone leading surrogate in hex escape at line 1",
+            "verified",
+        ),  # axum
+        ("Bad Request", "inconclusive"),
+        ("Blocked by policy", "inconclusive"),
+    ],
+)
+def test_a_plain_text_that_names_the_fault_is_a_refusal_in_order(said: str, verdict: str) -> None:
+    observation, _ = look(ODD, Raw(with_odd_text, lambda request: request.reply(400, said)).handler())
+    assert judge(ODD, VARIABILITY, ALL, observation).verdict == verdict
+
+
+def test_no_request_leaves_the_number_of_its_tokens_to_the_server() -> None:
+    """Some servers take none, or fewer, for as many as fit."""
+    good = requests.chat("tiny")
+    sent = [case.content for case in inputs.cases(good)] + [json.dumps(counters.impossible(good)).encode()]
+    asked = [json.loads(content) for content in sent if content.startswith(b'{"model"') and content.endswith(b"}")]
+    assert len(asked) > 6
+    assert {payload["max_tokens"] for payload in asked} == {requests.MAX_TOKENS}
 
 
 def test_a_server_that_dies_is_contradicted_and_left_alone() -> None:

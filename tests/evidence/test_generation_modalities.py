@@ -217,3 +217,57 @@ def test_nothing_claimed_is_told_and_a_dead_server_is_inconclusive() -> None:
     assert "text in, text out" in judge(PROBE, ITEM, {}, observation).reason
     observation, _ = look(PROBE, lambda request: request.raw.connection.close(), model_hint="m")
     assert judge(PROBE, ITEM, claim(["text"], ["text"]), observation).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "verdict"),
+    [
+        (400, "This model does not appear to be an embedding model by default.", "contradicted"),  # SGLang
+        (404, "Model 'tiny' is not supported. If you think this is a mistake, …", "contradicted"),  # Speaches
+        (404, "The requested version of the API is not supported", "inconclusive"),  # of the route, not of the model
+        (424, "model is not a re-ranker model", "contradicted"),  # TEI
+        (424, "model crashed", "inconclusive"),
+        (500, "image input is not supported - hint: you may need to provide the mmproj", "contradicted"),  # llama.cpp
+        (500, "something is not supported", "inconclusive"),
+    ],
+)
+def test_a_refusal_counts_by_what_it_says_and_not_by_its_status_alone(status: int, said: str, verdict: str) -> None:
+    claims = claim(["text"], ["embedding"])
+    table = {"/v1/models": MODELS, "POST /v1/embeddings": lambda request: error(request, status, said)}
+    observation, _ = look(PROBE, routes(table), family="embedding", claims={ITEM: claims})
+    assert judge(PROBE, ITEM, claims, observation).verdict == verdict
+
+
+def adds_to_the_prompt(payload: dict[str, Any]) -> Any:
+    return completion(usage={"prompt_tokens": 80 if "image_url" in parts_of(payload) else 12})
+
+
+@pytest.mark.parametrize(
+    ("tag", "verdict"),
+    [("text-generation", "contradicted"), ("image-text-to-text", "verified"), (None, "inconclusive")],
+)
+def test_a_picture_written_into_the_prompt_is_taken_only_by_a_model_that_sees(tag: str | None, verdict: str) -> None:
+    """As TGI does: every picture adds to the prompt, and /info says what the model is made for."""
+    claims = claim(["text", "image"], ["text"])
+    generator = Generator(answer=adds_to_the_prompt)
+    table = {**generator.table(), "/info": {"model_id": "tiny", "model_pipeline_tag": tag}}
+    observation, _ = look(PROBE, routes(table), stack="tgi", family="multimodal", claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == verdict, judgement.reason
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("tiny", "contradicted"), ("llava", "verified")])
+def test_of_several_models_what_the_asked_one_takes_counts(name: str, verdict: str) -> None:
+    """As Ollama does: a tag in the prompt stands for the picture, and /api/show lists what a model is capable of."""
+    able = {"tiny": ["completion"], "llava": ["completion", "vision"]}
+
+    def show(request: Request) -> None:
+        request.reply(200, {"capabilities": able[request.json()["model"]]})
+
+    claims = claim(["text", "image"], ["text"])
+    tags = {"models": [{"name": each, "digest": "0" * 64} for each in able]}
+    generator = Generator(answer=adds_to_the_prompt)
+    handler = routes({**generator.table(), "/api/tags": tags, "POST /api/show": show})
+    observation, _ = look(PROBE, handler, stack="ollama", family="multimodal", model_hint=name, claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == verdict, judgement.reason

@@ -381,6 +381,13 @@ def test_warm_up_is_judged_only_after_a_restart_that_was_seen() -> None:
     assert "single answer" in judge(PROBE, WARMUP, {"steps": "x"}, timed([1.0])).reason
 
 
+def test_the_restart_of_a_proxy_is_not_that_of_the_model_behind_it() -> None:
+    generator = Generator(started=time.time() - 30, served=0)
+    observation, _ = look(PROBE, generator.handler(), stack="litellm", series=6)
+    assert observation["fresh"] == {}
+    assert judge(PROBE, WARMUP, {"steps": "a request at start"}, observation).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(("cold", "verdict"), [(0.0, "verified"), (0.8, "contradicted")])
 def test_a_server_that_has_just_started_shows_whether_its_first_answer_is_cold(cold: float, verdict: str) -> None:
     generator = Generator(started=time.time() - 30, served=0, first_pause=cold)

@@ -43,5 +43,6 @@ STACK = Stack(
         counter=True,
     )
     | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", "ms")},
+    counts_refusals=False,  # only inferences that failed
     alias=True,
 )

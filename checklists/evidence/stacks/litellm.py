@@ -62,5 +62,6 @@ STACK = Stack(
         }
     ),
     alias=True,
+    fails_on_broken=True,
     relays=True,
 )

@@ -50,5 +50,7 @@ STACK = Stack(
         prefix="llamacpp:",
     )
     | metrics({"kv_cache_usage_ratio": "cache_usage"}, prefix="llamacpp:", versions="builds of early 2025 and before"),
+    counts_refusals=False,
+    fails_on_broken=True,
     alias=True,
 )

@@ -25,4 +25,5 @@ STACK = Stack(
     ),
     metrics_paths=(),
     alias=True,
+    fails_on_broken=True,
 )

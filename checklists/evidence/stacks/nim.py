@@ -39,5 +39,7 @@ STACK = Stack(
     beside=(Route("/v1/metadata"), Route("/v1/metrics"), *TOKENIZE),
     metrics_paths=("/v1/metrics", "/metrics"),
     metrics={**NAMES, **metrics({"request_finish_total": "requests_total", "num_request_max": "requests_limit"})},
+    shows_start=True,
+    counts_refusals=False,
     alias=True,
 )

@@ -26,6 +26,7 @@ STACK = Stack(
     facts=(
         Fact("version", ("/api/version",), "version"),
         Fact("parent", SHOW, "details/parent_model", method="POST", payload={"model": "{model}"}),
+        Fact("takes", SHOW, "capabilities/*", method="POST", payload={"model": "{model}"}),
         Fact("quantization", SHOW, "details/format", method="POST", payload={"model": "{model}"}),
     ),
     main=(Route("/api/tags"), Route("/v1/models"), Route("/v1/chat/completions", "POST")),

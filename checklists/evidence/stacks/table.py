@@ -140,7 +140,9 @@ class Stack:
     ``health``: routes that neither generate nor call others, best first. ``main``, ``beside``: where to knock.
     ``alias``: its model names are given by whoever set it up, and say nothing of what runs. ``relays``: what it tells
     of a model is the name by which it asks another server. ``partial``: it may serve what it does not list. ``wraps``:
-    stacks that it may carry inside, whose signs then show through.
+    stacks that it may carry inside, whose signs then show through. ``shows_start``: its metrics page says when the
+    process that holds the model started. ``counts_refusals``: a counter moves when it refuses a request.
+    ``fails_on_broken``: a body that is no JSON, or of the wrong shape, ends in a server error.
     """
 
     key: str
@@ -158,6 +160,9 @@ class Stack:
     prefixes: tuple[str, ...] = ()
     metrics: Mapping[str, Meaning] = field(default_factory=dict)
     alias: bool = False
+    shows_start: bool = False
+    counts_refusals: bool = True
+    fails_on_broken: bool = False
     relays: bool = False
     partial: bool = False
 

@@ -18,6 +18,7 @@ STACK = Stack(
         Fact("max_input", ("/info",), "max_input_tokens"),
         Fact("max_input", ("/info",), "max_input_length", only="up to 1.4, which calls it max_input_length"),
         Fact("context_tokens", ("/info",), "max_total_tokens"),
+        Fact("takes", ("/info",), "model_pipeline_tag"),
         Fact("max_concurrency", ("/info",), "max_concurrent_requests"),
         Fact("max_batched_tokens", ("/info",), "max_batch_total_tokens", only="up to 2.3"),
         Fact("max_items", ("/info",), "max_client_batch_size"),

@@ -69,5 +69,6 @@ STACK = Stack(
     beside=(*TOKENIZE, *RERANK, Route("/server_info"), Route("/load"), Route("/metrics")),
     prefixes=("vllm:",),
     metrics={f"vllm:{name}": meaning for name, meaning in NAMES.items()},
+    shows_start=True,
     alias=True,  # --served-model-name; its root is what was loaded
 )

@@ -130,6 +130,8 @@ class Burst(Probe):
             return f"{stack.label} has no small request that could be sent without harm."
         if item_key == "reliability.load-test":
             return "A burst that small shows neither that there was a load test nor that there was none."
+        if item_key == "autoscaling.batch-queue" and not stack.exports("requests_waiting"):
+            return f"{stack.label} does not show how many requests wait."
         return super().settles(item_key, stack)
 
 

@@ -15,6 +15,7 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
+    Answer,
     Claims,
     Judgement,
     Observation,
@@ -68,7 +69,8 @@ TOLD = (
 
 class CountersMove(Probe):
     """One good request must raise the counter that the team names; one that is refused, an error counter that says of
-    which kind it was.
+    which kind it was. A malformed one is tried first; where it is not counted, or ends in a server error, one with an
+    impossible value, because some servers count only what they refuse after having read it.
 
     A counter that stands still contradicts only where the page is surely that of the server that answered: another
     counter on it moved, or it lies beside the endpoint and belongs to one process throughout, which the page says. One
@@ -83,7 +85,8 @@ class CountersMove(Probe):
     reads = ("endpoint", "metrics")
     sends = (
         f"One tiny request (at most {MAX_TOKENS} tokens, or one embedding, picture, transcription or inference), one "
-        f"malformed request, and up to {2 * len(PAUSES) + 2} GETs of the metrics page."
+        "malformed request, one with an impossible value where that is not counted, and up to "
+        f"{3 * len(PAUSES) + 2} GETs of the metrics page."
     )
     generates = True
     cheap = False
@@ -108,8 +111,19 @@ class CountersMove(Probe):
         after, good, known, steady = await _watch(visit, before, errors=False)
         if after is None:
             return {"error": "invalid_page", "why": f"{where} could not be read again after the request."}
-        refused = await visit.post(request.path, malformed(request))
-        last, bad, _, still = await _watch(visit, after, errors=True)
+        bad: list[Series] | None = None
+        refused, last = Answer(), after
+        for payload in (malformed(request), impossible(request)):
+            if payload is None or (bad is not None and any(map(_kind_of, filter(_error_like, bad)))):
+                break
+            answer = await visit.post(request.path, payload)
+            page, moved, _, still = await _watch(visit, last, errors=True)
+            if refused.status is None or (_refuses(answer.status) and not _refuses(refused.status)):
+                refused, bad = answer, None
+            if page is None:
+                bad = None
+                break
+            bad, last, steady = (bad or []) + moved, page, steady and still
         url = visit.target.metrics_url
         return {
             "where": where,
@@ -121,11 +135,11 @@ class CountersMove(Probe):
             "idle": sorted({row["name"] for row in rises(first, before)}),
             "empty": _without_series(after)[:MAX_NAMES],
             "good": good,
-            "bad": bad if last is not None else None,
+            "bad": bad,
             "bad_status": refused.status,
             "bad_why": refused.why,
             "beside": not url or same_origin(url, visit.target.url),
-            "steady": steady and still,
+            "steady": steady,
         }
 
     def judge(
@@ -140,6 +154,8 @@ class CountersMove(Probe):
             return f"{stack.label} exports no metrics over HTTP."
         if stack.key in ("torchserve", "comfyui"):
             return f"{stack.label} has no small request that could be sent without harm."
+        if item_key == "observability.errors" and not stack.counts_refusals:
+            return f"{stack.label} counts no request that it refuses."
         return super().settles(item_key, stack)
 
 
@@ -148,6 +164,21 @@ def malformed(request: Tiny) -> dict[str, Any]:
     payload = request.payload if isinstance(request.payload, dict) else {"model": "preflight"}
     field = next((name for name in ("messages", "input", "inputs", "prompt", "query") if name in payload), "file")
     return {**{key: value for key, value in payload.items() if key in ("model", "max_tokens")}, field: 7}
+
+
+def impossible(request: Tiny) -> dict[str, Any] | None:
+    """The same request with a value that cannot be: a temperature below zero, or nothing to embed. Its tokens stay
+    bounded, for some servers take none or fewer for as many as fit."""
+    payload = request.payload
+    if not isinstance(payload, dict) or request.kind not in ("chat", "embedding"):
+        return None
+    if request.kind == "chat":
+        return {**payload, "temperature": -1}
+    return {key: [] if key in ("input", "inputs") else value for key, value in payload.items()}
+
+
+def _refuses(status: int | None) -> bool:
+    return status is not None and 400 <= status < 500 and status not in (401, 403, 429)
 
 
 Series = dict[str, Any]
@@ -226,7 +257,8 @@ def _error_like(row: Series) -> bool:
     if _BAD_NAME.search(text_of(row.get("name"))):
         return True
     return any(
-        (key in _STATUS and value.startswith("4")) or (key in _KIND and bool(_BAD_NAME.search(value)))
+        (key in (*_STATUS, "error_type", "error_code") and value.startswith("4"))
+        or (key in _KIND and bool(_BAD_NAME.search(value)))
         for key, value in labels.items()
     )
 
@@ -319,7 +351,7 @@ def _errors(claims: Claims, observation: Observation) -> Judgement:
             reason="Of the claimed kinds none can be caused from outside by one harmless request.",
             **words,
         )
-    if status is None or status in (401, 403, 429) or not 400 <= status < 500:
+    if status is None or not _refuses(int(status)):
         return Judgement(
             INCONCLUSIVE,
             reason="A malformed request was to be refused, and was not: "
@@ -328,7 +360,7 @@ def _errors(claims: Claims, observation: Observation) -> Judgement:
         )
     if not isinstance(observation.get("bad"), list):
         return Judgement(INCONCLUSIVE, reason=f"{where} could not be read after the malformed request.", **words)
-    sent = f"our one malformed request was refused with {status:.0f}"
+    sent = f"our malformed request was refused with {status:.0f}"
     rest = [name.replace("_", " ") for name in classes if name not in OURS]
     left = f" Not tried, and not to be caused from outside: {joined(rest)}." if rest else ""
     if kinds:

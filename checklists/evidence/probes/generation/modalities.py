@@ -38,6 +38,7 @@ from checklists.evidence.probes.generation.sending import (
     usual_request,
     words_of,
 )
+from checklists.evidence.probes.serving import of_model, read
 from checklists.evidence.stacks import Stack
 
 ITEM = "identity.modalities"
@@ -54,7 +55,8 @@ USUAL = {
 _UNSUPPORTED = re.compile(
     r"not? (?:a )?(?:multimodal|multi-modal)|(?:does|do|is|are) not support|not supported|unsupported|"
     r"no (?:image|audio|vision|multimodal)|at most 0|cannot (?:accept|process|handle)|not an? (?:embedding|vision|"
-    r"image|audio|rerank)|(?:input )?should be a valid string|must be a string|text[- ]only|"
+    r"image|audio|re-?rank)|not appear to be an? embedding|only supported by|"
+    r"(?:input )?should be a valid string|must be a string|text[- ]only|"
     r"only (?:supports?|accepts?) text|mmproj|expected a? ?string",
     re.IGNORECASE,
 )
@@ -66,8 +68,15 @@ _OPTION = re.compile(
     r"max_tokens|temperature|sample rate|\bwav\b|\bpng\b",
     re.IGNORECASE,
 )
-# An error of the server's own that is a refusal all the same (llama-cpp-python).
-_NOT_MADE_FOR = re.compile(r"must be created with embedding", re.IGNORECASE)
+# An error of the server's own that is a refusal all the same (llama-cpp-python, llama.cpp).
+_NOT_MADE_FOR = re.compile(r"must be created with embedding|input is not supported - hint", re.IGNORECASE)
+# A 404 that speaks of the model and not of the route (Speaches).
+_OF_THE_MODEL = re.compile(r"\bmodel\b.{0,160}\b(?:is|does) not support", re.IGNORECASE)
+# What servers call a model that sees or hears, where they say what theirs takes.
+SENSES: Mapping[str, tuple[str, ...]] = {
+    "image": ("vision", "image-text-to-text", "image-to-text", "visual-question-answering", "any-to-any"),
+    "audio": ("audio", "audio-text-to-text", "any-to-any"),
+}
 
 
 class Modalities(Probe):
@@ -75,9 +84,11 @@ class Modalities(Probe):
 
     A picture or a sound goes beside a question that the same endpoint has just answered without it, so a refusal is a
     refusal of the picture. It counts as one only where the server says so in words; any other error may have another
-    reason. Where a picture adds no token to the prompt it was thrown away, which is not taking it. A route that does
-    not exist says nothing: it may be called otherwise. Nor does a refusal of an option: a voice, a size, a format. And
-    where nobody counts the tokens of the prompt, a picture that is accepted may have been thrown away.
+    reason. Where a picture adds no token to the prompt it was thrown away, which is not taking it. Some servers write
+    the picture's name or address into the prompt of a model that sees nothing; where such a server says what its model
+    takes, that counts, and where it does not say, nothing is concluded. A route that does not exist says nothing: it
+    may be called otherwise. Nor does a refusal of an option: a voice, a size, a format. And where nobody counts the
+    tokens of the prompt, a picture that is accepted may have been thrown away.
     """
 
     key = "generation.modalities"
@@ -128,9 +139,8 @@ class Modalities(Probe):
             if parts:
                 plain = _told(await send(visit, requests.chat_with(model, None, "text")))
                 for name, part in parts.items():
-                    tried["inputs"][name] = _told(
-                        await send(visit, requests.chat_with(model, part, name)), beside=plain
-                    )
+                    told = _told(await send(visit, requests.chat_with(model, part, name)), beside=plain)
+                    tried["inputs"][name] = await _by_its_own_word(visit, model, name, told)
         return tried
 
     def judge(
@@ -178,6 +188,20 @@ class Modalities(Probe):
         return super().settles(item_key, stack)
 
 
+async def _by_its_own_word(visit: Visit, model: str, name: str, told: dict[str, Any]) -> dict[str, Any]:
+    """An input that was accepted, held against what the server says that its model takes, if its stack says so."""
+    if told.get("accepted") is not True or (await visit.stack()).tells("takes") is None:
+        return told
+    said = await read(visit, ("takes",))
+    words = [text_of(one.get("value")) for one in of_model(said, {"model_id": model})]
+    if any(word in SENSES[name] for word in words):
+        return told
+    if not words:
+        return {**told, "accepted": False, "why": "answered, but the server does not say whether its model takes it"}
+    why = f"answered, but the server says that its model is made for {joined(words)}"
+    return {**told, "accepted": False, "refused": True, "why": why}
+
+
 def _for_output(output: str, stack: Stack, model: str, takes: str) -> Tiny | None:
     if output == "text":
         return requests.transcription(model) if takes == "audio" else requests.chat(model) if takes == "text" else None
@@ -207,8 +231,9 @@ def _told(sent: Sent, beside: dict[str, Any] | None = None) -> dict[str, Any]:
         "why": f"{status} {said}".strip() if status and not sent.answer.ok else sent.why,
         "no_route": status in NO_ROUTE,
     }
-    in_words = status in (400, 415, 422, 501) and bool(_UNSUPPORTED.search(said)) and not _OPTION.search(said)
+    in_words = status in (400, 415, 422, 424, 501) and bool(_UNSUPPORTED.search(said)) and not _OPTION.search(said)
     in_words = in_words or (status == 500 and bool(_NOT_MADE_FOR.search(said)))
+    in_words = in_words or (status == 404 and bool(_OF_THE_MODEL.search(said)))
     told["refused"] = in_words and (beside is None or beside.get("accepted") is True)
     if told["no_route"] and not told["refused"]:
         told["why"] = f"there is no {sent.request.path} ({status})"

@@ -136,6 +136,10 @@ class OversizedInput(Probe):
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in ("kserve", "torchserve", "comfyui"):
             return f"{stack.label} has no request whose size could be made to exceed a limit without harm."
+        if stack.key == "speaches":
+            return f"{stack.label} takes recordings of any length."
+        if stack.key == "ollama":
+            return f"{stack.label} cuts longer inputs off, so it can be contradicted, and never refuses one."
         return super().settles(item_key, stack)
 
 

@@ -27,7 +27,14 @@ from checklists.evidence.probes.base import (
     nothing_claimed,
     text_of,
 )
-from checklists.evidence.probes.generation.sending import TIMEOUT_S, claimed_of, forbidden, model_of, words_of
+from checklists.evidence.probes.generation.sending import (
+    SERVES_NO_CHAT,
+    TIMEOUT_S,
+    claimed_of,
+    forbidden,
+    model_of,
+    words_of,
+)
 from checklists.evidence.probes.metrics_page import read_page
 from checklists.evidence.stacks import Stack
 
@@ -143,7 +150,7 @@ class SafetyBehaviour(Probe):
         if not text_of(claimed_of(visit, ITEM).get("evaluation")):
             return {"error": "no_claim", "why": "No evaluation of refusals is claimed, so none was tried."}
         stack = await visit.stack()
-        if visit.target.family not in ("llm", "multimodal") or stack.key in ("kserve", "torchserve", "comfyui", "tei"):
+        if visit.target.family not in ("llm", "multimodal") or stack.key in SERVES_NO_CHAT:
             return {"error": "not_tried", "why": "The set consists of texts for a model that answers in text."}
         model = await model_of(visit)
         if not model and stack.key != "tgi":
@@ -203,7 +210,7 @@ class SafetyBehaviour(Probe):
         return Judgement(INCONCLUSIVE, reason=f"Of {len(asked)}: {shown}; too mixed to tell.{note}", **words)
 
     def settles(self, item_key: str, stack: Stack) -> str:
-        if stack.key in ("kserve", "torchserve", "comfyui", "tei"):
+        if stack.key in SERVES_NO_CHAT:
             return f"{stack.label} serves no completions, and the set consists of texts."
         return super().settles(item_key, stack)
 

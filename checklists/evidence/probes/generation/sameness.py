@@ -50,7 +50,7 @@ from checklists.evidence.probes.generation.sending import TIMEOUT_S, forbidden, 
 from checklists.evidence.stacks import Stack
 
 NAMES = ("model_id", "version", "revision", "artifact_digest")  # claims whose truth sameness carries along
-SERVES_NONE = ("kserve", "torchserve", "comfyui")
+SERVES_NONE = ("kserve", "torchserve", "comfyui", "speaches")
 
 
 class Fingerprint(Probe):
@@ -170,7 +170,10 @@ class Fingerprint(Probe):
             INCONCLUSIVE: f"Drift {since}: {told}.",
         }
         signed = dict_of(reference.get("claims"))
-        if verdict == VERIFIED and any(text_of(claims.get(name)) != text_of(signed.get(name)) for name in signed):
+        if verdict == VERIFIED and not any(text_of(claims.get(name)) for name in NAMES):
+            verdict = INCONCLUSIVE
+            words[verdict] = f"The same answers {since}: {told}. But nothing is claimed of which model it is."
+        elif verdict == VERIFIED and any(text_of(claims.get(name)) != text_of(signed.get(name)) for name in signed):
             verdict = INCONCLUSIVE
             words[verdict] = f"The same answers {since}: {told}. But another name was claimed when it was signed off."
         if verdict != CONTRADICTED and strange:

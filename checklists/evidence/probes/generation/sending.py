@@ -23,6 +23,7 @@ from checklists.evidence.units import milliseconds
 TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it
 OPTIONAL = ("stream_options", "response_format")  # what a request can do without
 NO_ROUTE = (404, 405, 501)
+SERVES_NO_CHAT = ("kserve", "torchserve", "comfyui", "tei", "speaches")  # Speaches hands chats on to another server
 CHANGED = "The claim changed since this was measured; probe again."
 
 

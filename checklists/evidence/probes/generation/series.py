@@ -146,8 +146,8 @@ class LatencySeries(Probe):
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in ("comfyui", "torchserve"):
             return f"{stack.label} has no small request that could be sent without harm."
-        if item_key == "autoscaling.warmup" and not stack.metrics_paths:
-            return f"{stack.label} exports no metrics, so a restart cannot be seen."
+        if item_key == "autoscaling.warmup" and not stack.shows_start:
+            return f"{stack.label} does not tell when the process that holds the model started."
         return super().settles(item_key, stack)
 
 
@@ -192,7 +192,12 @@ async def _network(visit: Visit) -> float | None:
 
 
 async def _freshness(visit: Visit) -> Observation:
-    """When the process started and what it had served, in seconds and requests; empty where the page does not say."""
+    """When the process started and what it had served, in seconds and requests; empty where the page does not say.
+
+    The page of a proxy tells when the proxy started, which warms up no model.
+    """
+    if not (await visit.stack()).shows_start:
+        return {}
     page, where, _ = await read_page(visit, fresh=True)
     started = page.value("process_start_time_seconds") if page else None
     if page is None or started is None:

@@ -31,6 +31,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.sending import (
     CHANGED,
+    SERVES_NO_CHAT,
     claimed_of,
     failed,
     forbidden,
@@ -87,7 +88,7 @@ class SlowRequest(Probe):
                 "limit_s": limit,
             }
         stack, family = await visit.stack(), visit.target.family
-        if family not in ("llm", "multimodal") or stack.key in ("kserve", "torchserve", "comfyui", "tei"):
+        if family not in ("llm", "multimodal") or stack.key in SERVES_NO_CHAT:
             return {"error": "not_tried", "why": "Only completions can be made slow without harm.", "limit_s": limit}
         model = await model_of(visit)
         if not model and stack.key != "tgi":
@@ -124,7 +125,7 @@ class SlowRequest(Probe):
         return _judged(limit, observation)
 
     def settles(self, item_key: str, stack: Stack) -> str:
-        if stack.key in ("kserve", "torchserve", "comfyui", "tei"):
+        if stack.key in SERVES_NO_CHAT:
             return f"{stack.label} serves no completions, and nothing else can be made slow without harm."
         return super().settles(item_key, stack)
 
