@@ -91,6 +91,9 @@ class Budget(Deadline):
     """One deadline and one allowance of bytes for a whole exchange, redirects included.
 
     ``connecting_to``: the host and port to which a connection is being opened, or could not be.
+
+    Until an answer has begun, only ``HEAD_BYTES`` may be read: interim answers could go on for ever, and each costs
+    far more time than its bytes.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -98,10 +101,14 @@ class Budget(Deadline):
         self.seconds = seconds
         self.waiting_for = ""
         self.connecting_to: tuple[str, int] | None = None
-        self._bytes = max_bytes
+        self._bytes, self._later = HEAD_BYTES, max_bytes
 
     def over(self) -> FetchError:
         return FetchError("timeout", self.waiting_for or f"No complete answer within {self.seconds:g} s.")
+
+    def begun(self) -> None:
+        """An answer's head has come: its body may be read too."""
+        self._bytes, self._later = self._bytes + self._later, 0
 
     def spend(self, count: int) -> None:
         """Count bytes read from the wire; raises ``FetchError`` (too_large) when they are too many."""
@@ -114,6 +121,7 @@ class Budget(Deadline):
 spending: contextvars.ContextVar[Budget] = contextvars.ContextVar("spending")
 
 
+HEAD_BYTES = 256 * 1024
 WRITE_AT_ONCE = 64 * 1024
 
 
