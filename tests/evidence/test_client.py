@@ -196,7 +196,9 @@ def test_gzip_in_several_members_is_read_to_its_end() -> None:
     assert (response.json(), response.truncated) == ({"data": [1, 2]}, False)
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"a" * 5000)[:-9], gzip.compress(b"a") * 2000])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(b"a" * 5000)[:-9], gzip.compress(b"a") * 2000], ids=["without its end", "many members"]
+)
 def test_a_compressed_body_without_its_end_or_in_endless_members_is_no_answer(packed: bytes) -> None:
     with (
         serving(lambda request: request.reply(200, packed, {"Content-Encoding": "gzip"})) as server,
