@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from portal.demo.serving.base import digest_of, revision_of
+from portal.demo.serving.base import OWNER, digest_of, revision_of
 
 # Their owners let nothing be generated; nor do those of risk-fraud.
 QUIET = (
@@ -53,7 +53,7 @@ class DemoModel:
     def claimed_id(self, release: DemoRelease) -> str:
         """What the team calls the model: what its kind of server reports of the weights."""
         if release.kind in ("vllm", "open", "small", "slow", "images", "dead"):
-            return f"{self.slug}-{release.version}"
+            return f"{OWNER}/{self.slug}-{release.version}"
         if release.kind == "llamacpp":
             return f"{self.slug}-{release.version}-Q4_K_M"
         return self.slug

@@ -33,7 +33,7 @@ LONG = "long-context-summariser-for-regulated-correspondence-and-case-files"
 # none, the server is what is wrong: see ``serving.base``, and ``models`` for the open, small, slow and dead ones.
 MISTAKEN: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("rerank-small", "0.9"): {"identity.gpu-precision": {"precisions": ["bf16"]}},
-    ("router-mini", "0.8"): {"reliability.input-variability": {}},
+    ("router-mini", "0.8"): {"reliability.input-variability": {"tried": ["empty", "malformed", "extreme_shape"]}},
     ("wake-word", "1.2"): {"security.input-sanitisation": {}},
     ("seo-rewrite", "0.9"): {"observability.errors": {"classes": ["bad_request", "timeout"]}},
     # More than one GPU of the type holds beside the weights, so it was started with less.

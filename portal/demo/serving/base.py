@@ -21,6 +21,8 @@ MAX_SERVED = 400  # models with counters of their own, per server
 MAX_OPEN = 64  # connections at once, per server
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
+OWNER = "harbour-pine"  # of the organisation's repositories of models
+
 # What is odd about single releases, by slug and version: served under another id than the one it is registered under,
 Key = tuple[str, str]
 SERVED_AS: dict[Key, str] = {("log-explain", "0.3"): "log-explain-rc1"}
@@ -81,6 +83,11 @@ class Served:
     def path(self) -> str:
         """Where the weights lie on the server."""
         return f"/models/{self.id}-{self.version}"
+
+    @property
+    def repository(self) -> str:
+        """Where the weights were loaded from."""
+        return f"{OWNER}/{self.id}-{self.version}"
 
 
 @dataclass

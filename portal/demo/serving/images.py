@@ -76,7 +76,7 @@ class Images(Stack):
             "object": "model",
             "created": int(STARTED),
             "owned_by": "sglang",
-            "root": served.path,
+            "root": served.repository,
             "parent": None,
             "max_model_len": None,
         }
@@ -85,7 +85,7 @@ class Images(Stack):
     def info(self, request: Request) -> Reply:
         return json_reply(
             {
-                "model_path": request.served.path,
+                "model_path": request.served.repository,
                 "served_model_name": request.served.id,
                 "version": "0.6.4",
                 "dtype": "bfloat16",

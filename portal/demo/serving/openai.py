@@ -122,6 +122,9 @@ def read_job(request: Request, limit: int, too_long: Callable[[int, int], Reply]
     if content.get("model", model) not in (model, f"{model}:latest"):
         raise Refused(openai_error(f"The model `{content['model']}` does not exist.", 404, 404, "NotFoundError"))
     wanted = whole_number(content, "max_completion_tokens", "max_tokens", default=len(WORDS))
+    temperature = content.get("temperature", 1)
+    if isinstance(temperature, int | float) and temperature < 0:
+        raise Refused(openai_error(f"temperature must be non-negative, got {temperature}."))
     tokens = count_tokens(prompt)
     if tokens > limit or ("max_tokens" in content and tokens + wanted > limit):
         raise Refused(too_long(tokens, wanted))

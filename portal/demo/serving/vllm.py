@@ -66,7 +66,7 @@ class VLLM(Stack):
             "object": "model",
             "created": int(STARTED),
             "owned_by": "vllm",
-            "root": served.path,
+            "root": served.repository,
             "parent": None,
             "max_model_len": self.context,
             "permission": [permission],
@@ -79,7 +79,7 @@ class VLLM(Stack):
 
     def complete(self, request: Request) -> Reply:
         served: Model = request.served
-        if (served.slug, served.version) in FRAGILE and b'"max_tokens": -' in request.body:
+        if (served.slug, served.version) in FRAGILE and b'"temperature": -' in request.body:
             raise Refused(openai_error("Internal server error", 500, 500, "InternalServerError"))
         return generate(read_job(request, self.context, self.too_long), self.pace, served)
 
