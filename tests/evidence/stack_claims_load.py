@@ -7,10 +7,10 @@ from tests.evidence.stack_claims_answers import CHATS
 from tests.evidence.stack_setups import Claims, On, Row
 
 BACKPRESSURE, QUEUE = "reliability.backpressure", "autoscaling.batch-queue"
-FULL = Setup(full=True, pause=0.12)
-LONG = Setup(full=True, pause=0.4)  # so that some still wait when the queue is read
+FULL = Setup(full=True, pause=0.2)
+LONG = Setup(full=True, pause=0.6)  # so that some still wait when the queue is read
 # nginx before it: no more than so many at once, or the server behind it hung up.
-BROKEN = Setup(front="broken", front_most=6, pause=0.12)
+BROKEN = Setup(front="broken", front_most=6, pause=0.3)
 
 
 def overload(policy: str, most: int) -> Claims:

@@ -30,7 +30,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 class Full:
     """A server with so many places: what comes beyond them is refused, made to wait, failed, or never answered."""
 
-    def __init__(self, places: int, policy: str, *, status: int = 429, seconds: float = 0.1) -> None:
+    def __init__(self, places: int, policy: str, *, status: int = 429, seconds: float = 0.25) -> None:
         self.places, self.policy, self.status, self.seconds = places, policy, status, seconds
         self.gate = threading.BoundedSemaphore(places)
         self.busy = self.most = self.posts = 0
