@@ -68,7 +68,12 @@ NEVER_FALSE_HERE = {
     "autoscaling.warmup": "Whether a start was slow is no number that could be claimed wrongly: see the job vllm-cold.",
     "reliability.warmup-validated": "The same.",
     "reliability.load-test": "A peak that is claimed too low was surely reached by the test.",
+    "identity.name-version": "An adapter is served beside the model, from a folder that may hold anything.",
+    "identity.lineage": "The same.",
+    "release.compatibility": "What its server leaves out is a field that no caller relies on.",
 }
+# What this release cannot verify, and why: the tables of recorded stacks hold a true claim.
+NEVER_TRUE_HERE = {"identity.lineage": "The server names a parent of the adapter, not of the model that is claimed."}
 
 
 def claims_of(table: Mapping[str, Claims], addresses: Mapping[str, str]) -> dict[str, dict[str, Any]]:
