@@ -333,8 +333,8 @@ def test_another_model_contradicts() -> None:
         ("Qwen/Qwen3-8B", "models/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/assistant", "inconclusive"),
         ("Qwen/Qwen3-8B", "Qwen3-8B-Q4_K_M.gguf", "inconclusive"),
-        ("Qwen/Qwen3-8B", "/root/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/" + "a" * 40, "verified"),
-        ("Qwen/Qwen3-8B", "/root/.cache/huggingface/hub/models--google--gemma-3/snapshots/" + "a" * 40, "contradicted"),
+        ("Qwen/Qwen3-8B", "/data/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/" + "a" * 40, "verified"),
+        ("Qwen/Qwen3-8B", "/data/huggingface/hub/models--google--gemma-3/snapshots/" + "a" * 40, "contradicted"),
     ],
 )
 def test_only_repositories_tell_which_model_runs(claimed: str, root: str, expected: str) -> None:
