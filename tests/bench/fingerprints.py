@@ -51,7 +51,7 @@ from tests.evidence.real import gguf, launch, programs
 from tests.evidence.real.launch import Server
 from tests.evidence.real.probing import judge, probe
 
-PROBE, ITEM = "model.fingerprint", "identity.name-version"
+PROBE, ITEM, CLAIM = "model.fingerprint", "identity.name-version", {"model_id": "served"}
 SAME, UNSTEADY, PRECISION, OTHER = "same", "unsteady", "precision", "other"
 EXPECTED = {
     SAME: "same weights and precision: not contradicted",
@@ -167,7 +167,7 @@ def beside(name: str, kind: str, pairs: Sequence[tuple[Observation, Observation]
         assert found is not None
         spread.found.append(found)
         reference = {"prompts": then["prompts"]}
-        spread.verdicts[judge(PROBE, ITEM, {}, {**now, "reference": reference, "others": []}).verdict] += 1
+        spread.verdicts[judge(PROBE, ITEM, CLAIM, {**now, "reference": reference, "others": []}).verdict] += 1
     return spread
 
 

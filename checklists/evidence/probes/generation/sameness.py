@@ -134,9 +134,9 @@ class Fingerprint(Probe):
         prompts, reference = dict_of(observation.get("prompts")), dict_of(observation.get("reference"))
         repeat = dict_of(observation.get("repeat"))
         rule = (
-            f"agreement ≥ {SAME_TEXT:.0%} and log probabilities within 3 × own noise ({LEAST_GAP} to {MOST_GAP} nats), "
-            f"cosine ≥ {SAME_COSINE}: verified; words < {OTHER_TEXT:.0%}, gap ≥ {OTHER_GAP}, cosine < {OTHER_COSINE} "
-            "or a constant shift of prompt tokens: contradicted"
+            f"log probabilities within 3 × own noise ({LEAST_GAP} to {MOST_GAP} nats), or without them agreement "
+            f"≥ {SAME_TEXT:.0%}, cosine ≥ {SAME_COSINE}: verified; gap ≥ {OTHER_GAP}, or without them words "
+            f"< {OTHER_TEXT:.0%}, cosine < {OTHER_COSINE}, or a constant shift of prompt tokens: contradicted"
         )
         base = Judgement(INCONCLUSIVE, claimed, f"digest {text_of(observation.get('digest'))[:12]}", rule=rule)
         base = dataclasses.replace(base, samples=len(prompts))
