@@ -46,7 +46,7 @@ TEXT = 160  # characters of an answer that are kept
 # What ``python -m tests.bench.fingerprints`` measured, and where between it these lie, says the probe's docstring.
 SAME_TEXT = 0.9  # share of the answers that must agree
 OTHER_TEXT = 0.5  # below it, they are those of another model
-LEAST_GAP, MOST_GAP = 0.003, 0.02  # nats: between them, three times the server's own noise is allowed
+LEAST_GAP, MOST_GAP = 0.003, 0.015  # nats: between them, three times the server's own noise is allowed
 OTHER_GAP = 0.5  # nats, from which on it is another model
 MOST_NOISE = 0.1  # nats that a server may differ from itself to be compared with anything
 SAME_COSINE, OTHER_COSINE = 0.9999, 0.98

@@ -60,24 +60,29 @@ class Fingerprint(Probe):
     at sign-off, and with those of the release's other endpoints.
 
     By log probabilities, and how far the other word was behind where answers part (nats, the mean over the prompts):
-    verified up to 0.003, or three times the server's own noise but at most 0.02; contradicted from 0.5. Without them by
+    verified up to 0.003, or three times the server's own noise, at most 0.015; contradicted from 0.5. Without them by
     words: verified if 90 % of the answers agree, contradicted below 50 %. Vectors: verified from a cosine of 0.9999,
     contradicted below 0.98. A constant change of all prompts' token counts is another system prompt or template. In
     between it is drift, left to a person; of a server that contradicts itself nothing is concluded.
 
-    Measured by ``tests.bench.fingerprints`` on CPUs (nats; agreement of words; 1 − cosine):
+    Measured by ``tests.bench.fingerprints`` on CPUs (nats; agreement of words; 1 − cosine), with SmolLM2 135M on
+    llama.cpp and PyTorch and MiniLM L6 on PyTorch; a tiny model of random weights is some three times as sensitive:
 
-    - the same server, alone, restarted, with other batch sizes or threads, while others ask: 0.000, 100 %, 5e-10 with
-      32-bit floats; with another attention kernel 0.002; in bfloat16 batched with others' requests or not: 0.031, 85 %,
-      4e-5, which is therefore drift in text and verified in vectors;
-    - another precision: float16 0.003 and 1e-6, bfloat16 0.034 and 6e-5, 8 bits 0.024 and 3e-4, 4 bits 0.8, 22 % and
-      6e-2 (SmolLM2 135M and MiniLM L6; a tiny model of random weights is thrice as sensitive);
+    - the same server, alone, restarted, with other batch sizes or threads, while others ask: up to 0.0014, 100 %, 5e-10
+      with 32-bit floats; with another attention kernel up to 0.002; in bfloat16, batched with others' requests or not:
+      0.031, 85 %, 4e-5, which is therefore drift in text and verified in vectors;
+    - another precision: float16 0.003 and 1e-6, bfloat16 0.034 and 6e-5, a cache in 8 bits 0.018, weights in 8 bits
+      0.024 to 0.066 and 3e-4, in 4 bits 0.39 to 0.81 and 6e-2, which is drift or contradicted by the kind of rounding;
     - other weights: moved by 1 % 0.085 and 3e-4, adapted by 1 % 0.048 and 5e-4, by 5 % 0.33 and 1e-2; others 2.0 and 1;
-    - another system prompt 0.32 and 8 tokens fewer; another template 2.2; another prefix of what is embedded 0.18.
+    - another system prompt 0.32 and 8 tokens fewer; another template 1.6 and 5 more; another prefix of what is embedded
+      0.18.
 
-    The limits: what is smaller than the rounding of half precision (a change of 0.1 % of the weights, float16 for
-    32-bit floats) is not seen; batching on a bfloat16 server and 8-bit weights look alike and are both drift; a server
-    that samples is told so. GPUs were not measured; nothing less than 16 times the noise above contradicts.
+    Fingerprints of one server: 20 of the tiny model and of the vectors in 32-bit floats, 2 to 4 of each other series.
+    These servers are deterministic when alone, so what was repeated says little of servers that are not.
+
+    The limits: what is smaller than half precision's rounding (a change of 0.1 % of the weights in vectors, float16
+    for 32-bit floats) is not seen; batching on a bfloat16 server and 8-bit weights look alike and are both drift. GPUs
+    were not measured: log probabilities contradict only from 16 times the largest noise above, vectors from 500 times.
     """
 
     key = "model.fingerprint"
