@@ -139,23 +139,106 @@ def test_a_servers_own_noise_is_allowed_for_and_no_more() -> None:
     assert fingerprint.allowed_gap(9.0) == fingerprint.MOST_GAP
 
 
-def test_a_server_that_does_not_agree_with_itself_is_concluded_nothing_of() -> None:
-    class Wavering(Model):
+class Flipping(Model):
+    """Of its answers, some are at every turn those of other weights: which ones is left to chance."""
+
+    def __init__(self, share: float, seed: int, *, logprobs: bool = True) -> None:
+        super().__init__()
+        self.share, self.chance, self.logprobs = share, random.Random(seed), logprobs
+
+    def __call__(self, payload: dict[str, Any]) -> Any:
+        if payload.get("logprobs") and not self.logprobs:
+            return 400
+        self.weights = self.chance.choice([2, 3, 4]) if self.chance.random() < self.share else 1
+        return super().__call__(payload)
+
+
+@pytest.mark.parametrize("logprobs", [True, False])
+@pytest.mark.parametrize("share", [0.125, 0.25, 0.5, 0.75, 1.0])
+def test_a_server_that_contradicts_itself_contradicts_nothing(share: float, logprobs: bool) -> None:
+    steady = take(Model() if logprobs else mute())
+    for seed in range(3):
+        flipping = take(Flipping(share, seed, logprobs=logprobs), fingerprint=stored(steady))
+        assert judge(PROBE, ITEM, CLAIM, flipping).verdict != "contradicted", flipping["repeat"]
+    assert fingerprint.unsteady(take(Flipping(1.0, 0, logprobs=logprobs))["repeat"])
+
+
+def test_a_server_that_samples_whatever_the_temperature_is_told_so() -> None:
+    for before, now in ((Model(), Flipping(1.0, 5)), (mute(), Flipping(1.0, 5, logprobs=False))):
+        judgement = against(before, now)
+        assert judgement.verdict == "inconclusive"
+        assert "but the server agrees with itself for" in judgement.reason
+
+
+def mute(weights: int = 1) -> Model:
+    model = Model(weights)
+    model.logprobs = False
+    return model
+
+
+@pytest.mark.parametrize(("behind", "verdict"), [(0.002, "verified"), (0.1, "inconclusive"), (4.0, "contradicted")])
+def test_where_words_part_it_counts_by_how_much_the_other_was_behind(behind: float, verdict: str) -> None:
+    """A near tie falls the other way for nothing; what was far behind comes first by other weights only."""
+
+    class Torn(Model):
+        first = True
+
         def __call__(self, payload: dict[str, Any]) -> Any:
-            self.weights = self.asked
+            one, other = ("a", "b") if self.first else ("b", "a")
+            likely = [{"token": one, "logprob": -0.5}, {"token": other, "logprob": -0.5 - behind}]
+            rows = [{**likely[0], "top_logprobs": likely}, {"token": f"{one} so on", "logprob": -3.0 * self.first}]
+            said = {"message": {"content": f"{one} so on"}, "logprobs": {"content": rows}}
+            return {"choices": [said], "usage": {"prompt_tokens": 9}}
+
+    other = Torn()
+    other.first = False
+    judgement = against(Torn(), other)
+    assert "0% of the answers agree" in judgement.reason
+    assert judgement.verdict == verdict, judgement.reason
+
+
+def test_a_token_that_was_not_even_among_the_likeliest_was_at_least_so_far_behind() -> None:
+    row = [("a", -0.1), ("b", -5.0)]
+    one, other = ({"sea": entry_of_text(text, [(text, -0.1)], 9, [row])} for text in ("a", "z"))
+    found = compare(one, other)
+    assert found is not None
+    assert found.gap == pytest.approx(2.45)  # 4.9 of one, and 0 of the other, whose likeliest was not its own
+
+
+def test_a_model_that_says_nothing_has_no_fingerprint_and_no_likeness() -> None:
+    def silent(payload: dict[str, Any]) -> Any:
+        return {"choices": [{"message": {"content": None}, "finish_reason": "length"}], "usage": {"prompt_tokens": 9}}
+
+    observation, _ = look(PROBE, Generator(answer=silent).handler(), facts={"fingerprint": stored(take(Model()))})
+    judgement = judge(PROBE, ITEM, CLAIM, observation)
+    assert (judgement.verdict, "says nothing in 12 tokens" in judgement.reason) == ("inconclusive", True)
+
+
+def test_thoughts_count_as_what_a_model_says() -> None:
+    class Thinking(Model):
+        def __call__(self, payload: dict[str, Any]) -> Any:
+            answer = super().__call__(payload)
+            message = answer["choices"][0]["message"]
+            message["reasoning_content"], message["content"] = message["content"], None
+            return answer
+
+    assert against(Thinking(), Thinking()).verdict == "verified"
+    assert against(Thinking(1), Thinking(2)).verdict == "contradicted"
+
+
+def test_a_server_that_counts_prompts_otherwise_each_time_shows_no_system_prompt() -> None:
+    """Some count only what they have not cached: at the second time, less."""
+
+    class Caching(Model):
+        def __call__(self, payload: dict[str, Any]) -> Any:
+            self.system = 0 if self.asked < len(PROMPTS) else -3
             return super().__call__(payload)
 
-    judgement = against(Model(), Wavering())
-    assert judgement.verdict == "inconclusive"
-    assert "agrees with itself for" in judgement.reason
+    judgement = against(Model(system=-3), Caching())
+    assert (judgement.verdict, "counts otherwise each time" in judgement.reason) == ("inconclusive", True)
 
 
 def test_without_log_probabilities_the_words_alone_are_compared() -> None:
-    def mute(weights: int = 1) -> Model:
-        model = Model(weights)
-        model.logprobs = False
-        return model
-
     assert against(mute(), mute()).verdict == "verified"
     assert against(mute(), mute(2)).verdict == "contradicted"
     # A server asked with them now, without them then: the words still compare.
@@ -214,7 +297,7 @@ def test_a_server_that_does_not_know_the_options_is_asked_without_them() -> None
 
     observation, server = look(PROBE, routes({"/v1/models": MODELS, "POST /v1/chat/completions": chat}))
     assert set(observation["prompts"]) == set(PROMPTS)
-    assert sum(request.method == "POST" for request in server.seen) == 2 * len(PROMPTS) + 2
+    assert sum(request.method == "POST" for request in server.seen) == 2 * len(PROMPTS) + 3
 
 
 def test_vectors_are_compared_by_their_direction() -> None:
@@ -231,13 +314,32 @@ def test_vectors_are_compared_by_their_direction() -> None:
     before, _ = look(PROBE, embedder(1), family="embedding")
     for now, verdict in (
         (embedder(1), "verified"),
-        (embedder(1, noise=0.01), "verified"),
+        (embedder(1, noise=0.005), "verified"),
+        (embedder(1, noise=0.02), "inconclusive"),
         (embedder(1, noise=0.1), "inconclusive"),
         (embedder(2), "contradicted"),
         (embedder(1, size=64), "contradicted"),
     ):
         observation, _ = look(PROBE, now, family="embedding", facts={"fingerprint": stored(before)})
         assert judge(PROBE, ITEM, CLAIM, observation).verdict == verdict
+
+
+def test_an_embedding_server_that_differs_from_itself_contradicts_nothing() -> None:
+    def embedder(noise: float) -> Any:
+        chance = random.Random(3)
+
+        def embed(request: Request) -> None:
+            source = random.Random(request.json()["input"])
+            request.reply(
+                200, {"data": [{"embedding": [source.gauss(0, 1) + chance.gauss(0, noise) for _ in range(128)]}]}
+            )
+
+        return routes({"/v1/models": MODELS, "POST /v1/embeddings": embed})
+
+    before, _ = look(PROBE, embedder(0), family="embedding")
+    noisy, _ = look(PROBE, embedder(0.5), family="embedding", facts={"fingerprint": stored(before)})
+    judgement = judge(PROBE, ITEM, CLAIM, noisy)
+    assert (judgement.verdict, "its own vectors have a cosine of" in judgement.reason) == ("inconclusive", True)
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])

@@ -64,3 +64,55 @@ def test_other_weights_behind_the_same_name_are_contradicted_after_sign_off(
         changed = probed()
     assert changed.verdict == "contradicted"
     assert "different:" in changed.reason
+
+
+def probe_all(release: Any) -> dict[tuple[str, str], Finding]:
+    """A run of this probe alone; what stands then, by endpoint and item."""
+    run = services.request_run(release=release)
+    client = loopback_client(timeout_s=5.0)
+    assert runner.perform_runs(run_ids=[run.pk], client=client, only=lambda probe: probe.key == PROBE) == 1
+    rows = Finding.objects.current().filter(release=release, probe=PROBE).order_by("measured_at", "pk")
+    return {(row.endpoint_name, row.item_key): row for row in rows}
+
+
+def test_the_endpoints_of_one_release_are_compared_with_each_other(team: Any, alice: Any, edition: Any) -> None:
+    release = make_release(make_model(team, alice), alice)
+    one, other = Weights(), Weights()
+    with serving(Generator(answer=one).handler()) as first, serving(Generator(answer=other).handler()) as second:
+        make_endpoint(release, alice, name="eu-1", url=first.url, stack="vllm", may_generate=True)
+        make_endpoint(release, alice, name="us-1", url=second.url, stack="vllm", may_generate=True)
+        probe_all(release)
+        alike = probe_all(release)
+        other.loaded = "two"
+        probe_all(release)
+        apart = probe_all(release)
+    for name, beside in (("eu-1", "us-1"), ("us-1", "eu-1")):
+        assert "The release's other endpoints answer alike" in alike[name, ITEM].reason
+        assert apart[name, ITEM].verdict == "contradicted"
+        assert f"The endpoint {beside} answers otherwise" in apart[name, ITEM].reason
+
+
+def test_a_server_that_contradicts_itself_is_compared_with_nobody_and_not_kept(
+    team: Any, alice: Any, edition: Any
+) -> None:
+    class Wavering(Weights):
+        asked = 0
+
+        def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+            self.asked += 1
+            self.loaded = str(self.asked)
+            return super().__call__(payload)
+
+    release = make_release(make_model(team, alice), alice)
+    with (
+        serving(Generator(answer=Weights()).handler()) as first,
+        serving(Generator(answer=Wavering()).handler()) as second,
+    ):
+        make_endpoint(release, alice, name="eu-1", url=first.url, stack="vllm", may_generate=True)
+        make_endpoint(release, alice, name="us-1", url=second.url, stack="vllm", may_generate=True)
+        probe_all(release)
+        found = probe_all(release)
+    assert {row.verdict for (_, item), row in found.items() if item} <= {"inconclusive"}
+    assert (found["eu-1", ""].verdict, found["us-1", ""].verdict) == ("verified", "inconclusive")
+    assert services.keep_fingerprints(release=release, submission_number=1) == 1
+    assert ReferenceFingerprint.objects.get(release=release).endpoint_name == "eu-1"

@@ -6,6 +6,8 @@ from typing import Any
 
 from checklists.assessments.models import Answer
 from checklists.evidence.models import Finding, ReferenceFingerprint
+from checklists.evidence.probes.base import dict_of
+from checklists.evidence.probes.generation.fingerprint import unsteady
 from checklists.registry.models import Release
 
 PROBE = "model.fingerprint"
@@ -13,15 +15,18 @@ NAMED = "identity.name-version"
 
 
 def _latest(release: Release) -> dict[str, Finding]:
-    """The newest fingerprint of each endpoint, by its name."""
+    """The newest fingerprint of each endpoint, by its name; of a server that contradicts itself none: it would
+    contradict others."""
     rows = Finding.objects.current().filter(release=release, probe=PROBE).order_by("measured_at", "pk")
-    return {
+    newest = {
         row.endpoint_name: row for row in rows if isinstance(row.observation, dict) and row.observation.get("prompts")
     }
+    return {name: row for name, row in newest.items() if not unsteady(dict_of(row.observation.get("repeat")))}
 
 
 def keep_fingerprints(*, release: Release, submission_number: int) -> int:
-    """Make each endpoint's newest fingerprint the one that counts from now on; how many. Four queries."""
+    """Make each endpoint's newest fingerprint, if it is steady, the one that counts from now on; how many. Four
+    queries."""
     named = Answer.objects.filter(release=release, item__key=NAMED).values_list("claims", flat=True).first()
     rows = [
         ReferenceFingerprint(

@@ -24,10 +24,13 @@ ALIGNMENT = 32
 Tensor = tuple[str, tuple[int, ...], "array[float]"]
 
 
-def write(path: Path, *, seed: int = 0) -> Path:
-    """Write the file; the same ``seed`` gives the same bytes."""
+def write(path: Path, *, seed: int = 0, moved: float = 0.0) -> Path:
+    """Write the file; the same ``seed`` gives the same bytes. ``moved``: the share by which each weight is moved."""
     tokens = vocabulary()
     tensors = weights(len(tokens), random.Random(seed))
+    chance = random.Random(f"moved {seed}")
+    for _, _, numbers in tensors if moved else []:
+        numbers[:] = array("f", (number * (1 + chance.gauss(0, moved)) for number in numbers))
     facts = metadata(tokens)
     head = bytearray(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(facts)))
     for key, value in facts.items():

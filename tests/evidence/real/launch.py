@@ -143,16 +143,23 @@ def litellm(directory: Path, *, guard_metrics: bool = False) -> Iterator[Server]
 
 @contextmanager
 def llama_cpp_python(
-    directory: Path, *, key: str = LLAMA_KEY, context: int = 256, alias: str = "tiny-llama", seed: int = 0
+    directory: Path,
+    *,
+    key: str = LLAMA_KEY,
+    context: int = 256,
+    alias: str = "tiny-llama",
+    seed: int = 0,
+    file: Path | None = None,
+    **more: Any,
 ) -> Iterator[Server]:
     """llama-cpp-python's server with a tiny model of our own under the name ``alias`` (empty: that of its file).
 
-    No ``key``: open to all; another ``seed``: other weights.
+    No ``key``: open to all; another ``seed``: other weights; ``file``: another model; ``more``: options of its own.
     """
     port = free_port()
-    file = gguf.write(directory / "tiny.gguf", seed=seed)
+    file = file or gguf.write(directory / "tiny.gguf", seed=seed)
     command = [program("llama-cpp-python"), "-m", "llama_cpp.server", "--model", str(file)]
-    options = {"n_ctx": context, "host": "127.0.0.1", "port": port, "n_threads": 1}
+    options = {"n_ctx": context, "host": "127.0.0.1", "port": port, "n_threads": 1, **more}
     options |= {"model_alias": alias} if alias else {}
     with running(
         "llama-cpp-python",

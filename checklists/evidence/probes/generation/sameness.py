@@ -31,6 +31,7 @@ from checklists.evidence.probes.generation import fingerprint, requests
 from checklists.evidence.probes.generation.fingerprint import (
     LEAST_GAP,
     LEAST_SHIFT,
+    LIKELY,
     MOST_GAP,
     OTHER_COSINE,
     OTHER_GAP,
@@ -41,9 +42,10 @@ from checklists.evidence.probes.generation.fingerprint import (
     SEED,
     SET,
     TOKENS,
-    Comparison,
     allowed_gap,
     compare,
+    real,
+    unsteady,
 )
 from checklists.evidence.probes.generation.requests import vector_of
 from checklists.evidence.probes.generation.sending import TIMEOUT_S, forbidden, model_of, words_of
@@ -58,23 +60,32 @@ class Fingerprint(Probe):
     they are offered; for embedding models the vectors of the same texts. Compared with the fingerprint that was stored
     at sign-off, and with those of the release's other endpoints.
 
-    Verified: the answers agree for at least 90 % of their tokens, and the log probabilities within three times the
-    server's own noise (at least 0.003 and at most 0.05 nats on average; vectors: a cosine of at least 0.999).
-    Contradicted: they agree for less than half, or log probabilities differ by half a nat (vectors: cosine below 0.98),
-    or every prompt counts the same number of tokens, 4 at least, more or less, which is another system prompt or
-    template; fewer may be the date in one. In between it is drift: told with the numbers and the prompts that differ,
-    and left to a person. Where the server does not agree with itself for 90 %, nothing is concluded; nor where the
-    second answers were the first out of a cache, as their ids tell, for then its noise is not known.
+    By log probabilities, and how far the other word was behind where answers part (nats, the mean over the prompts):
+    verified up to 0.003, or three times the server's own noise, at most 0.015; contradicted from 0.5. Without them by
+    words: verified if 90 % of the answers agree, contradicted below 50 %. Vectors: verified from a cosine of 0.9999,
+    contradicted below 0.98. A constant change of all prompts' token counts, by 4 at least, is another system prompt or
+    template; fewer may be the date in one. In between it is drift, left to a person. Of a server that contradicts
+    itself nothing is concluded; nor where the second answers were the first out of a cache, as their ids tell, for then
+    its noise is not known.
 
-    How the thresholds were set: llama-cpp-python 0.3.36 on a CPU, a llama of two layers with random weights, whose near
-    ties make it the hardest case for words. Ten fingerprints of one server, three while three others kept asking it,
-    one after a restart, one with two threads and batches of eight: agreement 100 %, gap 0.000 nats each time. The same
-    weights as 16-bit floats: 92 %, 0.005. In 8 bits: 38 %, 0.098. In 4 bits: 7 %, 0.589. Every weight moved by 1 %:
-    51 %, 0.143. Other weights: 0 %. Another chat template: 62 prompt tokens more, everywhere. So the least allowed gap
-    lies between nothing and what 16-bit floats make of it, and half of the words between a small change of the weights
-    and another precision. A server that computes on GPUs in batches is noisier than that, which its own repetition
-    shows only in part; therefore what is not clear is drift, and never contradicts. The vectors' thresholds are
-    chosen and not measured.
+    Measured by ``tests.bench.fingerprints`` on CPUs (nats; agreement of words; 1 − cosine), with SmolLM2 135M on
+    llama.cpp and PyTorch and MiniLM L6 on PyTorch; a tiny model of random weights is some three times as sensitive:
+
+    - the same server, alone, restarted, with other batch sizes or threads, while others ask: up to 0.0014, 100 %, 5e-10
+      with 32-bit floats; with another attention kernel up to 0.002; in bfloat16, batched with others' requests or not:
+      0.031, 85 %, 4e-5, which is therefore drift in text and verified in vectors;
+    - another precision: float16 0.003 and 1e-6, bfloat16 0.034 and 6e-5, a cache in 8 bits 0.018, weights in 8 bits
+      0.024 to 0.066 and 3e-4, in 4 bits 0.39 to 0.81 and 6e-2, which is drift or contradicted by the kind of rounding;
+    - other weights: moved by 1 % 0.085 and 3e-4, adapted by 1 % 0.048 and 5e-4, by 5 % 0.33 and 1e-2; others 2.0 and 1;
+    - another system prompt 0.32 and 8 tokens fewer; another template 1.6 and 5 more; another prefix of what is embedded
+      0.18.
+
+    Fingerprints of one server: 20 of the tiny model and of the vectors in 32-bit floats, 2 to 4 of each other series.
+    These servers are deterministic when alone, so what was repeated says little of servers that are not.
+
+    The limits: what is smaller than half precision's rounding (a change of 0.1 % of the weights in vectors, float16
+    for 32-bit floats) is not seen; batching on a bfloat16 server and 8-bit weights look alike and are both drift. GPUs
+    were not measured: log probabilities contradict only from 16 times the largest noise above, vectors from 500 times.
     """
 
     key = "model.fingerprint"
@@ -106,13 +117,15 @@ class Fingerprint(Probe):
         again, why = await asking.all()
         if why:
             return {"error": "failed", "why": f"The second round failed. {why}"}
+        if (repeat := compare(first, again)) is None:
+            return {"error": "empty", "why": f"The model says nothing in {TOKENS} tokens to most of the prompts."}
         facts = visit.target.facts
         return {
             "set": SET,
             "model": model,
             "prompts": first,
             "digest": fingerprint.digest_of(first),
-            "repeat": _numbers(compare(first, again)),
+            "repeat": repeat.numbers,
             "cached": _cached(ids, asking.take_ids()),
             "reference": _reference(facts.get("fingerprint")),
             "others": [
@@ -130,17 +143,18 @@ class Fingerprint(Probe):
             return inconclusive(why, claimed=claimed)
         prompts, reference = dict_of(observation.get("prompts")), dict_of(observation.get("reference"))
         repeat = dict_of(observation.get("repeat"))
-        own, noise = number_of(repeat.get("mean")) or 0.0, number_of(repeat.get("gap")) or 0.0
         rule = (
-            f"agreement ≥ {SAME_TEXT:.0%} and log probabilities within 3 × own noise ({LEAST_GAP} to {MOST_GAP} nats), "
-            f"cosine ≥ {SAME_COSINE}: verified; words < {OTHER_TEXT:.0%}, gap ≥ {OTHER_GAP}, cosine < {OTHER_COSINE} "
-            f"or a constant shift of {LEAST_SHIFT} prompt tokens: contradicted; nothing where the answers were cached"
+            f"log probabilities within 3 × own noise ({LEAST_GAP} to {MOST_GAP} nats), or without them agreement "
+            f"≥ {SAME_TEXT:.0%}, cosine ≥ {SAME_COSINE}: verified; gap ≥ {OTHER_GAP}, or without them words "
+            f"< {OTHER_TEXT:.0%}, cosine < {OTHER_COSINE}, or a constant shift of {LEAST_SHIFT} prompt tokens: "
+            "contradicted; nothing where the answers were cached"
         )
         base = Judgement(INCONCLUSIVE, claimed, f"digest {text_of(observation.get('digest'))[:12]}", rule=rule)
         base = dataclasses.replace(base, samples=len(prompts))
         if item_key is None:
-            verdict = VERIFIED if own >= SAME_TEXT else INCONCLUSIVE
-            reason = f"A fingerprint was taken twice; {own:.0%} of the answers agree."
+            why, own = unsteady(repeat), real(repeat.get("mean")) or 0.0
+            verdict = INCONCLUSIVE if why else VERIFIED
+            reason = f"A fingerprint was taken twice; {own:.0%} of the answers agree{f', but {why}' if why else ''}."
             return dataclasses.replace(base, verdict=verdict, reason=reason)
         if observation.get("cached") is True:
             reason = (
@@ -149,16 +163,18 @@ class Fingerprint(Probe):
             return dataclasses.replace(base, reason=reason)
         strange = ""
         for other in map(dict_of, list_of(observation.get("others"))):
-            verdict, told = _against(prompts, other, own, noise)
+            verdict, told = _against(prompts, other, repeat)
             if verdict == CONTRADICTED:
                 strange = strange or f"The endpoint {text_of(other.get('endpoint'))} answers otherwise: {told}."
         if not reference:
             if strange:
                 return dataclasses.replace(base, verdict=CONTRADICTED, reason=strange)
             beside = " The release's other endpoints answer alike." if list_of(observation.get("others")) else ""
+            if why := unsteady(repeat):
+                beside = f" Nor would this one be kept: {why}."
             reason = f"No fingerprint was stored at a sign-off yet, so there is none to compare with.{beside}"
             return dataclasses.replace(base, reason=reason)
-        verdict, told = _against(prompts, reference, own, noise)
+        verdict, told = _against(prompts, reference, repeat)
         since = (
             f"since {text_of(reference.get('taken_at'))[:10]}"
             if text_of(reference.get("taken_at"))
@@ -198,7 +214,13 @@ class _Asking:
     def __init__(self, visit: Visit, stack: Stack, model: str) -> None:
         self.visit, self.stack, self.model = visit, stack, model
         self.ids: dict[str, str] = {}
-        self.options: list[dict[str, Any]] = [{"seed": SEED, "logprobs": True, "top_logprobs": 1}, {"seed": SEED}, {}]
+        told = {"seed": SEED, "logprobs": True}
+        self.options: list[dict[str, Any]] = [
+            {**told, "top_logprobs": LIKELY},
+            {**told, "top_logprobs": 1},
+            {"seed": SEED},
+            {},
+        ]
 
     def take_ids(self) -> dict[str, str]:
         """The ids of the answers since last asked, by the text of the prompt."""
@@ -244,13 +266,20 @@ class _Asking:
         if not answer.ok or not choice:
             said = words_of(answer)
             return None, f"{answer.why} It says: “{said}”." if said else answer.why
-        tokens = [
-            (token, float(value))
-            for row in map(dict_of, list_of(dict_of(choice.get("logprobs")).get("content")))
-            if isinstance(token := row.get("token"), str) and isinstance(value := row.get("logprob"), int | float)
-        ]
+        rows = list_of(dict_of(choice.get("logprobs")).get("content"))
+        tokens = _told(rows)
+        likely = [_told(list_of(dict_of(row).get("top_logprobs"))) for row in rows] if len(tokens) == len(rows) else []
         counted = number_of(dict_of(answer.object().get("usage")).get("prompt_tokens"))
-        return fingerprint.entry_of_text(said, tokens, counted), ""
+        return fingerprint.entry_of_text(said, tokens, counted, likely), ""
+
+
+def _told(rows: list[Any]) -> list[tuple[str, float]]:
+    """Tokens with their log probabilities, as far as the rows hold both."""
+    return [
+        (token, float(value))
+        for row in map(dict_of, rows)
+        if isinstance(token := row.get("token"), str) and (value := real(row.get("logprob"))) is not None
+    ]
 
 
 def _reference(stored: Any) -> dict[str, Any] | None:
@@ -273,39 +302,35 @@ def _cached(first: Mapping[str, str], again: Mapping[str, str]) -> bool:
     return len(set(told.values())) > 1 and any(again.get(text) == one for text, one in told.items())
 
 
-def _numbers(found: Comparison | None) -> dict[str, Any]:
-    if found is None:
-        return {}
-    return {"mean": round(found.mean, 4), "gap": found.gap, "differ": found.differ, "cosine": found.cosine}
-
-
-def _against(prompts: Mapping[str, Any], reference: Mapping[str, Any], own: float, noise: float) -> tuple[str, str]:
-    """The verdict on two fingerprints, and the numbers in words. ``own``: how far the server agrees with itself;
-    ``noise``: by how many nats it does not."""
+def _against(prompts: Mapping[str, Any], reference: Mapping[str, Any], repeat: Mapping[str, Any]) -> tuple[str, str]:
+    """The verdict on two fingerprints, and the numbers in words. ``repeat``: how the server differs from itself."""
     found = compare(dict_of(reference.get("prompts")), prompts)
     if found is None:
-        return INCONCLUSIVE, "no prompt was answered both times"
+        return INCONCLUSIVE, "too few prompts were answered both times"
     if found.cosine is not None:
-        told = f"cosine at least {found.cosine:.4f} over {len(found.similar)} texts"
-        low, high = found.cosine < OTHER_COSINE, found.cosine >= SAME_COSINE
-        return (CONTRADICTED if low else VERIFIED if high else INCONCLUSIVE), told
-    if found.shift and abs(found.shift) >= LEAST_SHIFT:
-        more = "more" if found.shift > 0 else "fewer"
-        return (
-            CONTRADICTED,
-            f"every prompt counts {plain(abs(found.shift))} tokens {more}, as with another system prompt",
-        )
-    parts = [f"{found.mean:.0%} of the answers agree"]
-    if found.shift:
-        parts.append(f"every prompt counts {plain(abs(found.shift))} token{'s' * (abs(found.shift) > 1)} otherwise")
-    if found.gap is not None:
-        parts.append(f"log probabilities differ by {found.gap:.3f} nats")
-    if found.differ:
-        parts.append(f"different: {joined(found.differ, 8)}")
-    if own < SAME_TEXT:
-        return INCONCLUSIVE, joined([*parts, f"but the server agrees with itself for {own:.0%} only"])
-    if found.mean < OTHER_TEXT or (found.gap is not None and found.gap >= OTHER_GAP):
-        return CONTRADICTED, joined(parts)
-    if found.mean >= SAME_TEXT and not found.shift and (found.gap is None or found.gap <= allowed_gap(noise)):
-        return VERIFIED, joined(parts)
-    return INCONCLUSIVE, joined(parts)
+        parts = [f"cosine at least {found.cosine:.4f} over {len(found.similar)} texts"]
+        other, same = found.cosine < OTHER_COSINE, found.cosine >= SAME_COSINE
+    else:
+        parts = [f"{found.mean:.0%} of the answers agree"]
+        other, same = found.mean < OTHER_TEXT, found.mean >= SAME_TEXT
+        if found.gap is not None:
+            parts.append(f"log probabilities differ by {found.gap:.3f} nats")
+            if found.whole:
+                other, same = found.gap >= OTHER_GAP, found.gap <= allowed_gap(real(repeat.get("gap")) or 0.0)
+            else:
+                mostly = 2 * found.weighed >= len(found.similar)  # then words that part tell little
+                other, same = found.gap >= OTHER_GAP or (other and not mostly), same and found.gap <= LEAST_GAP
+        if found.differ:
+            parts.append(f"different: {joined(found.differ, 8)}")
+        if found.shift:
+            more = "more" if found.shift > 0 else "fewer"
+            many = f"every prompt counts {plain(abs(found.shift))} tokens {more}, as with another system prompt"
+            if repeat.get("recounted"):
+                other, same, parts = False, False, [*parts, many, "but it counts otherwise each time"]
+            elif abs(found.shift) >= LEAST_SHIFT:
+                return CONTRADICTED, many
+            else:
+                same, parts = False, [*parts, f"every prompt counts {plain(abs(found.shift))} {more}"]
+    if why := unsteady(repeat):
+        return INCONCLUSIVE, joined([*parts, f"but {why}"])
+    return CONTRADICTED if other else VERIFIED if same else INCONCLUSIVE, joined(parts)
