@@ -34,6 +34,8 @@ USER_AGENT = "preflight-probe/1"
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
+MAX_PIECES = 10_000  # of one body: each costs time, however few bytes it holds
+MAX_MEMBERS = 1_000  # of one compressed body, for the same reason
 MAX_CONNECTIONS = 21  # a burst of 20, and a look at the metrics page meanwhile
 KEEP_ALIVE_S = 5.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -168,7 +170,7 @@ class Session:
         """
         cap = max_bytes or self.client.max_bytes
         seconds = timeout_s or self.client.timeout_s
-        budget = Budget(seconds, cap + 256 * 1024)
+        budget = Budget(seconds, cap)
         custom = _checked_headers(headers or {})
         body = json.dumps(payload).encode() if payload is not None else content
         exchange = _Exchange(
@@ -221,6 +223,7 @@ class Session:
         try:
             answer = await self._send(exchange.lane, request)
             first_byte = time.monotonic() - started
+            spending.get().begun()
             tls, peer = _facts(answer.extensions.get("network_stream"))
             try:
                 pairs = _bounded_headers(answer.headers)
@@ -352,17 +355,51 @@ async def _read(
     encoding = next((value.strip().lower() for name, value in headers if name == "content-encoding"), "identity")
     if encoding not in {"identity", "", "gzip", "deflate"}:
         raise FetchError("protocol", "The server compressed its answer in a way it was not asked for.")
-    # Compressed although asked not to: unpack no more than the cap, which is what stops a bomb.
-    unpack = zlib.decompressobj(47) if encoding in {"gzip", "deflate"} else None
+    unpack = _Unpacking() if encoding in {"gzip", "deflate"} else None
     body = bytearray()
+    pieces = 0
     async for chunk in answer.aiter_stream():
-        piece = unpack.decompress(chunk, cap - len(body) + 1) if unpack else chunk
+        pieces += 1
+        if pieces > MAX_PIECES:
+            raise FetchError("too_large", "The answer came in more pieces than a probe is willing to read.")
+        if pieces % 64 == 0:
+            await asyncio.sleep(0)  # many may come in one read, and others wait
+        piece = unpack.feed(chunk, cap - len(body) + 1) if unpack else chunk
         body += piece
         if piece and on_chunk is not None and on_chunk(time.monotonic() - started, piece):
-            break
-        if len(body) > cap or (unpack and unpack.unconsumed_tail):
+            return bytes(body), False
+        if len(body) > cap:
             return bytes(body[:cap]), True
+    if unpack and not unpack.complete:
+        raise FetchError("protocol", "The compressed answer ends before it is complete.")
     return bytes(body), False
+
+
+class _Unpacking:
+    """A body that came compressed although that was not asked for. It never unpacks more than it is told to, which is
+    what stops a bomb; gzip may come in several members."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(47)
+        self._members = 1
+        self._begun = False
+
+    @property
+    def complete(self) -> bool:
+        return self._member.eof or not self._begun
+
+    def feed(self, data: bytes, most: int) -> bytes:
+        """What the data unpacks to, at most ``most`` bytes of it. Raises ``zlib.error``."""
+        self._begun = True
+        unpacked = b""
+        while data and len(unpacked) < most:
+            if self._member.eof:
+                self._member, self._members = zlib.decompressobj(31), self._members + 1
+                if self._members > MAX_MEMBERS:
+                    raise zlib.error("too many members")
+            unpacked += self._member.decompress(data, most - len(unpacked))
+            data = self._member.unused_data
+        return unpacked
 
 
 def _facts(stream: Any) -> tuple[TlsFacts | None, str]:

@@ -88,13 +88,17 @@ async def _ask(host: str, port: int, resolver: Resolver) -> list[str]:
 
 
 class Budget:
-    """One wall-clock deadline and one allowance of bytes for a whole exchange, redirects included."""
+    """One wall-clock deadline and one allowance of bytes for a whole exchange, redirects included.
+
+    Until an answer has begun, only ``HEAD_BYTES`` may be read: interim answers could go on for ever, and each costs
+    far more time than its bytes.
+    """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
         self.seconds = seconds
         self.waiting_for = ""
         self._end = time.monotonic() + seconds
-        self._bytes = max_bytes
+        self._bytes, self._later = HEAD_BYTES, max_bytes
 
     def left(self) -> float:
         """Seconds left; raises ``FetchError`` (timeout) when there are none."""
@@ -105,6 +109,10 @@ class Budget:
 
     def over(self) -> FetchError:
         return FetchError("timeout", self.waiting_for or f"No complete answer within {self.seconds:g} s.")
+
+    def begun(self) -> None:
+        """An answer's head has come: its body may be read too."""
+        self._bytes, self._later = self._bytes + self._later, 0
 
     def spend(self, count: int) -> None:
         """Count bytes read from the wire; raises ``FetchError`` (too_large) when they are too many."""
@@ -117,6 +125,7 @@ class Budget:
 spending: contextvars.ContextVar[Budget] = contextvars.ContextVar("spending")
 
 
+HEAD_BYTES = 256 * 1024
 WRITE_AT_ONCE = 64 * 1024
 
 

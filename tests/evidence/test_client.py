@@ -189,6 +189,36 @@ def test_a_body_compressed_against_our_wish_is_still_read() -> None:
         assert fetch(loopback_client(), "GET", server.url).json() == {"data": []}
 
 
+def test_gzip_in_several_members_is_read_to_its_end() -> None:
+    packed = gzip.compress(b'{"data": ') + gzip.compress(b"[1, 2]") + gzip.compress(b"}")
+    with serving(lambda request: request.reply(200, packed, {"Content-Encoding": "gzip"})) as server:
+        response = fetch(loopback_client(), "GET", server.url)
+    assert (response.json(), response.truncated) == ({"data": [1, 2]}, False)
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(b"a" * 5000)[:-9], gzip.compress(b"a") * 2000])
+def test_a_compressed_body_without_its_end_or_in_endless_members_is_no_answer(packed: bytes) -> None:
+    with (
+        serving(lambda request: request.reply(200, packed, {"Content-Encoding": "gzip"})) as server,
+        pytest.raises(FetchError) as failure,
+    ):
+        fetch(loopback_client(), "GET", server.url)
+    assert failure.value.kind == "protocol"
+
+
+def test_a_long_answer_in_ordinary_pieces_is_read_whole() -> None:
+    def handle(request: Request) -> None:
+        request.raw.send_response(200)
+        request.raw.send_header("Transfer-Encoding", "chunked")
+        request.raw.end_headers()
+        for _ in range(4000):
+            request.raw.wfile.write(b"64\r\n" + b"x" * 100 + b"\r\n")
+        request.raw.wfile.write(b"0\r\n\r\n")
+
+    with serving(handle) as server:
+        assert len(fetch(loopback_client(), "GET", server.url).body) == 400_000
+
+
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip"])
 def test_an_encoding_that_cannot_be_read_is_a_protocol_error(encoding: str) -> None:
     with (
