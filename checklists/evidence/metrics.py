@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 MAX_SAMPLES = 50_000
+MAX_LINE = 8_192  # characters: the parser takes the square of a line's length
 
 
 class InvalidPage(ValueError):
@@ -132,6 +133,8 @@ def _histogram(name: str, buckets: Mapping[float, float]) -> Histogram | None:
 
 def parse(text: str, *, truncated: bool = False) -> Page:
     """A page from its text; the last line of a truncated one is dropped. Raises ``InvalidPage``, and nothing else."""
+    if any(len(line) > MAX_LINE for line in text.split("\n")):
+        raise InvalidPage(f"The page has a line longer than {MAX_LINE} characters.")
     if truncated:
         text = text[: text.rfind("\n") + 1]
     samples: dict[str, list[Sample]] = defaultdict(list)

@@ -299,14 +299,14 @@ async def visit(job: Job, client: Client) -> services.Visited:
         for probe in job.probes:
             here.begin(min(PROBE_BUDGET_S, until - time.monotonic()))
             try:
-                observation = _refused(probe, job.target) or await _observed(probe, here, until)
+                observation = here.clean(_refused(probe, job.target) or await _observed(probe, here, until))
             except Exception:  # a mistake of ours must not cost the other probes' findings
                 logger.exception("probe %s failed on endpoint %s of run %s", probe.key, job.target.name, job.run_id)
                 observation = {"error": "probe", "why": "The probe itself failed. This says nothing about the server."}
             requests = here.take_log()
-            measured.append(services.Measurement(probe, here.clean(observation), requests, timezone.now()))
+            measured.append(services.Measurement(probe, observation, requests, timezone.now()))
             job.done += 1
-        return services.Visited(job.endpoint, measured, here.clean_exchanges(), here.reached)
+        return services.Visited(job.endpoint, measured, await asyncio.to_thread(here.clean_exchanges), here.reached)
 
 
 def _refused(probe: Probe, target: Target) -> Observation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -55,7 +56,9 @@ async def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page 
         answer = await visit.get(where, fresh=fresh)
         if answer.ok and answer.response is not None:
             try:
-                return metrics.parse(answer.response.text, truncated=answer.response.truncated), _place(where), {}
+                response = answer.response  # a long page takes a second to parse, and others wait for the loop
+                page = await asyncio.to_thread(metrics.parse, response.text, truncated=response.truncated)
+                return page, _place(where), {}
             except metrics.InvalidPage as error:
                 return None, _place(where), {"error": "invalid_page", "why": f"{_place(where)}: {error}"}
     fault = problem(answer)

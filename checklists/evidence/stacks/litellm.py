@@ -37,7 +37,7 @@ STACK = Stack(
             "data/*",
             {
                 "id": Field("model_name"),
-                "root": Field("litellm_params/model", match=r"(?:[^/]+/)?(.+)"),
+                "root": Field("litellm_params/model", match=r"^(?:[^/]+/)?(.+)"),
                 "qualified_root": Field("litellm_params/model"),  # with the provider
                 "max_input": Field("model_info/max_input_tokens"),
                 "max_concurrency": Field("litellm_params/max_parallel_requests", only="where one is set"),

@@ -17,7 +17,7 @@ STACK = Stack(
             "models/*",
             {
                 "id": Field("modelName"),
-                "root": Field("modelUrl", match=r"([^/]+)\.mar", only="where the archive is named after it"),
+                "root": Field("modelUrl", match=r"(?:^|/)([^/]+)\.mar", only="where the archive is named after it"),
             },
         ),
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from checklists.evidence.probes.base import dict_of, list_of, number_of
 
+MAX_EVENTS = 2_000  # a tiny answer has a few dozen
 MAX_LINE = 256 * 1024  # bytes of one event; what is longer is no event of a tiny answer
 
 
@@ -18,10 +19,11 @@ class Stream:
     """
 
     def __init__(self) -> None:
-        self.rest = b""
+        self.rest = bytearray()  # what no line feed has ended yet: it may come byte by byte
         self.first_content_s: float | None = None
         self.first_reasoning_s: float | None = None
         self.last_s: float | None = None
+        self.events = 0
         self.content_chunks = 0
         self.text = ""
         self.usage: dict[str, Any] = {}
@@ -47,11 +49,16 @@ class Stream:
 
     def feed(self, seconds: float, data: bytes) -> bool:
         """Take the next bytes; True when the stream has said that it is over."""
-        *lines, self.rest = (self.rest + data).split(b"\n")
-        for line in lines:
-            self._line(seconds, line.strip())
+        self.rest += data
+        if b"\n" in data:
+            *lines, self.rest = self.rest.split(b"\n")
+            for line in lines[: MAX_EVENTS + 1]:
+                self._line(seconds, bytes(line.strip()))
         if len(self.rest) > MAX_LINE:
-            self.error, self.rest = "an event without an end", b""
+            self.error, self.rest = "sent an event without an end", bytearray()
+            return True
+        if self.events > MAX_EVENTS:
+            self.error = f"sent more than {MAX_EVENTS} events for a tiny answer"
             return True
         return self.done
 
@@ -64,6 +71,7 @@ class Stream:
             line = line[5:].strip()
         elif not line.startswith(b"{"):  # a comment, an event's name, or an empty line
             return
+        self.events += 1
         if line == b"[DONE]":  # some servers never send it: the end of the body is as good
             self.done = True
             return
