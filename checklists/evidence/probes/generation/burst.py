@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import statistics
 import time
 from collections import Counter
@@ -41,6 +42,7 @@ AFTER_S = 30.0  # the longest wait for the answer afterwards
 LOOK_AFTER_S = 0.5  # into the burst, the queue is read once
 SLOWED = 2.0  # times as long as alone: it had to wait, or had to share
 REFUSALS = (429, 503)
+ODD = ("protocol", "too_large", "redirect")
 
 
 class Burst(Probe):
@@ -83,6 +85,8 @@ class Burst(Probe):
         patience = SECONDS + 2 * alone.total_ms / 1000 * summary["unanswered"]
         after = await send(visit, request, timeout_s=min(patience, AFTER_S))
         after_ok: bool | None = after.ok or after.answer.status in REFUSALS
+        if not after_ok and _is_odd(after):
+            after_ok = None
         if not after_ok and patience > AFTER_S and after.answer.error is not None:
             after_ok = None  # not waited for long enough to tell
         return {"alone_ms": alone.total_ms, "queue": queue, "seconds": round(seconds, 2), **summary} | {
@@ -96,6 +100,8 @@ class Burst(Probe):
     ) -> Judgement:
         if why := fact_error(observation):
             return inconclusive(why)
+        if counted(observation.get("odd")) and not _faults(observation):
+            return inconclusive(f"{_told(observation)}. That says nothing about load.")
         if item_key == "reliability.backpressure":
             return _backpressure(claims, observation)
         if item_key == "autoscaling.batch-queue":
@@ -125,7 +131,7 @@ async def _burst(visit: Visit, request: Tiny) -> tuple[list[Timed], float | None
             if rest <= 0.05:
                 return
             sent = await send(visit, request, timeout_s=rest)
-            answers.append((started, time.monotonic(), sent))
+            answers.append((started, time.monotonic(), _without_body(sent)))
 
     async def look() -> float | None:
         await asyncio.sleep(LOOK_AFTER_S)
@@ -141,6 +147,22 @@ async def _burst(visit: Visit, request: Tiny) -> tuple[list[Timed], float | None
     return answers, queue, time.monotonic() - begun
 
 
+def _is_odd(sent: Sent) -> bool:
+    """Whether it was answered in a way that says nothing about load: neither as asked, nor with an error."""
+    if sent.answer.error is not None:
+        return sent.answer.error.kind in ODD
+    return not sent.ok and (sent.answer.status or 0) < 400
+
+
+def _without_body(sent: Sent) -> Sent:
+    """What is counted afterwards: sixty bodies at once are too much to keep."""
+    response = sent.answer.response
+    answer = (
+        dataclasses.replace(sent.answer, response=dataclasses.replace(response, body=b"")) if response else sent.answer
+    )
+    return dataclasses.replace(sent, answer=answer)
+
+
 def _summary(answers: list[Timed]) -> Observation:
     statuses = Counter(str(sent.answer.status) for _, _, sent in answers if sent.answer.status is not None)
     errors = Counter(sent.answer.error.kind for _, _, sent in answers if sent.answer.error is not None)
@@ -153,7 +175,8 @@ def _summary(answers: list[Timed]) -> Observation:
         "in_flight": most,
         "statuses": dict(statuses),
         "unanswered": errors.get("timeout", 0),
-        "broken": sum(errors.values()) - errors.get("timeout", 0),
+        "broken": sum(errors.values()) - errors.get("timeout", 0) - sum(errors.get(kind, 0) for kind in ODD),
+        "odd": sum(_is_odd(sent) for _, _, sent in answers),
         "with_retry_after": sum(bool(s.answer.response and s.answer.response.header("retry-after")) for s in refused),
         "quickest_ms": good[0] if good else None,
         "median_ms": round(statistics.median(good), 1) if good else None,
@@ -185,7 +208,7 @@ def _told(observation: Observation) -> str:
     parts = [f"{counted(n)} × {status}" for status, n in sorted(statuses.items())]
     parts += [
         f"{n} {word}"
-        for key, word in (("unanswered", "not answered"), ("broken", "broken off"))
+        for key, word in (("unanswered", "not answered"), ("broken", "broken off"), ("odd", "answered in no valid way"))
         if (n := counted(observation.get(key)))
     ]
     quickest, median, alone = (
@@ -208,7 +231,13 @@ def _faults(observation: Observation) -> str:
     if broken := counted(observation.get("broken")):
         found.append(f"{broken} connections broke off")
     # Even one after the other they would have been through in half of the time.
-    if (hung := counted(observation.get("unanswered"))) and alone * counted(observation.get("sent")) <= SECONDS / 2:
+    # What answers oddly takes our own time too, so that others may not have been waited for.
+    odd = counted(observation.get("odd"))
+    if (
+        not odd
+        and (hung := counted(observation.get("unanswered")))
+        and alone * counted(observation.get("sent")) <= SECONDS / 2
+    ):
         found.append(f"{hung} hung without an answer, although one alone takes {plain(round(alone * 1000, 1))} ms")
     if observation.get("after_ok") is False:
         found.append(f"afterwards the endpoint did not answer ({text_of(observation.get('after')).rstrip('.')})")
