@@ -47,6 +47,7 @@ class Health(Probe):
                     "tried": tried,
                     "path": path,
                     "status": answer.status,
+                    "endless": answer.response.truncated,
                     "ms": round(answer.response.elapsed_s * 1000, 1),
                 }
         return {
@@ -65,6 +66,9 @@ class Health(Probe):
             )
         status, path = number_of(observation.get("status")) or 0, text_of(observation.get("path"))
         seen = f"{status:.0f} on {path}"
+        if 200 <= status < 300 and observation.get("endless") is True:
+            reason = f"{path} answered {status:.0f} with more than is read, which no health route does."
+            return inconclusive(reason, observed=seen)
         if 200 <= status < 300:
             if item_key is None:
                 ms = number_of(observation.get("ms")) or 0.0

@@ -104,7 +104,7 @@ class Compatibility(Probe):
         same = version.casefold() == claimed.casefold() or _holds(other, claimed)
         about = f"{other} ({version})" if version else other
         if not same:
-            differ = f"; differences: {joined(broken, 4)}" if broken else "; no differences"
+            differ = f"; differences: {joined(broken, 4)}" if broken else f"; {joined(open_, 4) or 'no differences'}"
             reason = f"Compared with {about}, which is not known to be version {claimed}{differ}."
             return Judgement(INCONCLUSIVE, reason=reason, **words)
         if broken:
@@ -179,13 +179,15 @@ async def _shapes(visit: Visit) -> tuple[Observation, Observation]:
 
 
 def _shape(answer: Answer, *, stream: bool = False) -> Observation:
-    if answer.response is None:
+    if answer.response is None or answer.response.truncated or (answer.flaw and not stream):
         return {"status": None, "why": answer.why}
     fields: dict[str, str] = {}
     documents = [answer.response.json()]
     if stream and answer.ok:
         lines = [line[5:].strip() for line in answer.response.text.split("\n") if line.startswith("data:")]
         documents = [_parsed(line) for line in lines[:200] if line != "[DONE]"]
+    if answer.flaw and not any(documents):
+        return {"status": None, "why": f"The server answered {answer.status}, but not with JSON that can be read."}
     for document in documents:
         for path, kind in paths_of(document).items():
             fields.setdefault(path, kind)
@@ -222,7 +224,8 @@ def _lost(before: Observation, after: Observation, exceptions: str) -> tuple[lis
     """What of the old answer the new one lacks, and what cannot be compared."""
     old, new = before.get("status"), after.get("status")
     if not isinstance(old, int) or not isinstance(new, int):
-        return [], ["no answer to compare"]
+        why = text_of(before.get("why")) or text_of(after.get("why"))
+        return [], [f"no answer to compare ({why.rstrip('.')})" if why else "no answer to compare"]
     if {old, new} & {401, 403, 429, 503, 504}:
         return [], [f"{old} before, {new} now"]
     if old // 100 != new // 100:

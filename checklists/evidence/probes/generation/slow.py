@@ -93,6 +93,7 @@ class SlowRequest(Probe):
             "kind": answer.error.kind if answer.error else "",
             "seconds": round(time.monotonic() - begun, 2),
             "said": "" if answer.ok else words_of(answer),
+            "came": answer.why if answer.error or answer.flaw else "",
         }
 
     def judge(
@@ -116,17 +117,22 @@ class SlowRequest(Probe):
             "running on: contradicted; broken off before: inconclusive",
         }
         if status is not None and status not in CLEAN:
-            if 200 <= status < 300:
+            if came := text_of(observation.get("came")):
+                reason = came
+            elif 200 <= status < 300:
                 reason = f"The long request was complete after {plain(seconds)} s, before any time-out."
             else:
                 reason = f"The server answered {status:.0f} after {plain(seconds)} s, which is no time-out."
             return Judgement(INCONCLUSIVE, reason=reason, **words)
         if kind == "timeout":
+            if seconds <= limit:
+                reason = f"The time for this probe was over after {plain(seconds)} s, before the claimed time-out."
+                return Judgement(INCONCLUSIVE, reason=reason, **words)
             longer = plain(round(seconds - limit, 1))
             reason = f"Still running after {plain(seconds)} s, {longer} s longer than claimed; we hung up."
-            return Judgement(CONTRADICTED if seconds > limit else INCONCLUSIVE, reason=reason, **words)
-        if kind not in ("", "unreachable", "protocol"):
-            return Judgement(INCONCLUSIVE, reason="The slow request could not be sent.", **words)
+            return Judgement(CONTRADICTED, reason=reason, **words)
+        if kind not in ("", "unreachable"):
+            return Judgement(INCONCLUSIVE, reason=text_of(observation.get("came")) or "It could not be sent.", **words)
         how = f"ended with {status:.0f}" if status else "cut without an answer"
         if seconds < EARLY * limit:
             if not status and seconds < 1:
