@@ -62,7 +62,7 @@ class AccessControl(Probe):
         routes: list[dict[str, Any]] = []
         for kind, route in [*(("main", r) for r in stack.main), *(("beside", r) for r in stack.beside)]:
             answer = await visit.knock(route, "none")
-            routes.append({"kind": kind, "route": _shown(route), "none": _outcome(answer)})
+            routes.append({"kind": kind, "route": _shown(route), "none": _outcome(answer, kind)})
             if answer.error is not None and answer.error.kind not in ("protocol", "too_large"):
                 break  # nobody is there, or nobody lets us connect: further knocking tells no more
         guarded = next((i for i, row in enumerate(routes) if row["none"] in (401, 403)), None)
@@ -89,7 +89,9 @@ class AccessControl(Probe):
         rows = [dict_of(row) for row in list_of(observation.get("routes"))]
         scheme = text_of(claims.get("scheme"))
         claimed = WORDS.get(scheme, scheme)
-        opened = [text_of(row.get("route")) for row in rows if _good(row.get("none"))]
+        # Where the main routes answer what no model server does, the others say nothing of one either.
+        garbled = next((row for row in rows if row.get("none") == "no_json"), None)
+        opened = [text_of(row.get("route")) for row in rows if _good(row.get("none")) and not garbled]
         wrong = [text_of(row.get("route")) for row in rows if _good(row.get("wrong"))]
         refused = [text_of(row.get("route")) for row in rows if row.get("none") in (401, 403)]
         observed = (
@@ -101,6 +103,10 @@ class AccessControl(Probe):
                 else joined([f"{text_of(row.get('route'))} → {_said(row.get('none'))}" for row in rows], 3)
             )
         )
+        if garbled and not refused:
+            route = text_of(garbled.get("route"))
+            reason = f"{route} answered well, but not with JSON, so what answers there may be no model server."
+            return inconclusive(reason, claimed=claimed, observed=f"no JSON on {route}")
         needs_certificate = any(row.get("none") == "client_certificate" for row in rows)
         if not scheme:
             return inconclusive(f"Nothing is claimed yet that could be compared. Seen: {observed}.", observed=observed)
@@ -210,15 +216,19 @@ def _enforced(rows: list[dict[str, Any]], claimed: str, observed: str, refused: 
     return Judgement(VERIFIED, claimed, observed, "", "; ".join(parts).capitalize() + ".", rule=rule, samples=len(rows))
 
 
-def _outcome(answer: Answer) -> int | str:
+def _outcome(answer: Answer, kind: str = "") -> int | str:
     """The status, or in a word what came instead. A web page is no answer of a model: signs in, or greets. Nor is an
-    error in JSON, which some gateways send with a 200."""
+    error in JSON, which some gateways send with a 200. The main routes answer in JSON; of one that is cut off, the
+    beginning counts."""
     if answer.error is not None:
         return answer.error.code or answer.error.kind
     if answer.ok and answer.response and answer.response.header("content-type").lower().startswith("text/html"):
         return "web_page"
     if answer.ok and answer.object().get("error"):
         return "error_in_the_body"
+    if kind == "main" and answer.response and answer.flaw:
+        begins = answer.response.body.lstrip()[:1] in (b"{", b"[")
+        return answer.status or 0 if answer.response.truncated and begins else "no_json"
     return answer.status or 0
 
 

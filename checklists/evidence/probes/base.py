@@ -28,6 +28,9 @@ SOURCES = (
     *("hub", "registry", "tls", "url", "modelspec", "arithmetic", "people"),
 )
 MAX_BODY = 64 * 1024  # of an answer that is kept
+MAX_BODIES = 2 * 1024 * 1024  # of all that are kept of one visit; of any more, the beginning
+BEGINNING = 1024
+MAX_REMEMBERED = 8 * 1024 * 1024  # bytes of answers that need not be asked for again
 
 VERIFIED, CONTRADICTED, INCONCLUSIVE = "verified", "contradicted", "inconclusive"
 WRONG_KEY = "preflight-probe-not-a-key"
@@ -134,10 +137,21 @@ class Answer:
         return data if isinstance(data, dict) else {}
 
     @property
+    def flaw(self) -> str:
+        """Why the body of a good answer is not the JSON that was asked for, in words; empty if it is."""
+        if self.response is None or not self.ok:
+            return ""
+        if self.response.truncated:
+            return f"with more than the {len(self.response.body)} bytes that are read"
+        return "" if self.response.json() is not None else "not with JSON that can be read"
+
+    @property
     def why(self) -> str:
         """One sentence on why this answer is of no use."""
         if self.error:
             return self.error.reason
+        if self.flaw:
+            return f"The server answered {self.status}, but {self.flaw}."
         if self.refused:
             return f"Our own credentials were refused ({self.status})."
         return f"The server answered {self.status}."
@@ -196,13 +210,20 @@ class Visit:
         )
         if fresh or memo not in self._seen:
             answer = await self._send("GET", path, key, redirects=redirects, extra=extra)
-            self._seen[memo] = answer, self.log[-1]
+            self._remember(memo, answer)
             return answer
         answer, entry = self._seen[memo]
         again = {**entry, "earlier": True}
         if entry not in self.log and again not in self.log:
             self.log.append(again)
         return answer
+
+    def _remember(self, memo: tuple[str, str, str], answer: Answer) -> None:
+        """Keep an answer for the next probe; the oldest are forgotten, and asked for again, where they are too much."""
+        self._seen.pop(memo, None)
+        self._seen[memo] = answer, self.log[-1]
+        while len(self._seen) > 1 and sum(_size(one) for one, _ in self._seen.values()) > MAX_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
 
     async def post(
         self,
@@ -278,13 +299,14 @@ class Visit:
             return Answer(error=error)
         self.reached = self.reached or same_origin(url, self.target.url)
         entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
+        room = max(BEGINNING, min(MAX_BODY, MAX_BODIES - sum(len(one.body) for one in self.exchanges)))
         self.exchanges.append(
             Exchange(
                 entry["line"],
                 response.status,
                 response.header("content-type")[:100],
-                response.body[:MAX_BODY].decode("utf-8", "replace"),
-                response.truncated or len(response.body) > MAX_BODY,
+                response.body[:room].decode("utf-8", "replace"),
+                response.truncated or len(response.body) > room,
             )
         )
         return Answer(response=response)
@@ -316,6 +338,10 @@ class Visit:
         """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
         secrets = secrets_of(self.target.headers)
         return [replace(exchange, body=redact_body(exchange.body, secrets)) for exchange in self.exchanges]
+
+
+def _size(answer: Answer) -> int:
+    return len(answer.response.body) if answer.response else 0
 
 
 def wrong_value(value: str) -> str:

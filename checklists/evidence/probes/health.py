@@ -59,6 +59,7 @@ class Health(Probe):
                     "page": answer.response.header("content-type").lower().startswith("text/html"),
                     "state": text_of(answer.object().get("status")),
                     "ms": round(milliseconds(answer.response.elapsed_s), 1),
+                    "endless": answer.response.truncated,
                 }
         return {
             "stack": stack.key,
@@ -76,6 +77,9 @@ class Health(Probe):
             )
         status, path = number_of(observation.get("status")) or 0, text_of(observation.get("path"))
         seen = f"{status:.0f} on {path}"
+        if 200 <= status < 300 and observation.get("endless") is True:
+            reason = f"{path} answered {status:.0f} with more than is read, which no health route does."
+            return inconclusive(reason, observed=seen)
         state = text_of(observation.get("state"))
         if observation.get("page") is True and path != "/":
             return inconclusive(

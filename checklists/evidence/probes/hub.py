@@ -93,12 +93,12 @@ class ModelHub(Probe):
             if answer.status == 404:
                 # Which of the two is missing decides: the model alone is asked for too.
                 known = await visit.get(page, key="none")
-                if known.ok:
+                if known.ok and not known.flaw:
                     newest = text_of(known.object().get("sha"))
                     return {**observation, "missing": revision, "sha": newest, **_card(known)}
         else:
             answer = await visit.get(page, key="none")
-        if not answer.ok:
+        if not answer.ok or answer.flaw:
             return {**observation, "error": "unknown", "why": self._why(answer, base, model)}
         return {**observation, "sha": text_of(answer.object().get("sha")), **_card(answer)}
 
@@ -237,13 +237,13 @@ class ImageRegistry(Probe):
         if not _DIGEST.match(digest):
             return {**observation, "error": "no_digest", "why": "No digest (sha256:…) is claimed."}
         by_digest = await _manifest(visit, base, name, digest)
-        if by_digest.status not in (200, 404):
+        if by_digest.status not in (200, 404) or by_digest.flaw:
             return {**observation, "error": "unread", "why": f"{base} could not be asked. {by_digest.why}"}
         observation["known"] = by_digest.status == 200
         for tag in dict.fromkeys((asked["version"], f"v{asked['version']}")):
             if asked["version"] and _OCI_TAG.match(tag):
                 by_tag = await _manifest(visit, base, name, tag)
-                if by_tag.ok and by_tag.response is not None:
+                if by_tag.ok and not by_tag.flaw:
                     return {**observation, "tag": tag, "leads_to": _digests(by_tag)}
         return observation
 

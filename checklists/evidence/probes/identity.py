@@ -82,7 +82,7 @@ class Identity(Probe):
             answer = listed.answer
             return observation | {
                 "error": answer.error.kind if answer.error else "no_models",
-                "why": f"{where} lists no models." if answer.ok else answer.why,
+                "why": f"{where} lists no models." if answer.ok and not answer.flaw else answer.why,
             }
         said = list_of((await read(visit, ("version", "parent"))).get("readings"))
         observation["version"] = next((one["value"] for one in said if one["means"] == "version"), "")

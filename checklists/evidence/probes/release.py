@@ -121,6 +121,8 @@ async def ask(visit: Visit, url: str, *, fresh: bool = False) -> Observation:
     if answer.error is not None:
         return {"url": url, "error": answer.error.kind, "why": answer.error.reason}
     response = answer.response
+    if answer.ok and response is not None and response.truncated:
+        return {"url": url, "error": "too_large", "why": answer.why}
     final = urlsplit(response.url) if response else urlsplit("")
     body = answer.object()
     return {
@@ -299,7 +301,7 @@ def _parsed(text: str) -> Observation:
         try:
             document = modelspec.read_yaml(text)
         except Invalid as refusal:
-            return {"faults": {"document": refusal.message}}
+            return {"faults": {"document": " ".join(refusal.message.split())}}
     return _checked(document)
 
 

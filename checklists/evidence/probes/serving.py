@@ -77,7 +77,7 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
     stack = await visit.stack()
     listed = await list_models(visit)
     readings = [reading for reading in listed.readings if reading["means"] in wanted]
-    failed = [] if listed.answer.ok else [listed.answer]
+    failed = [] if _readable(listed.answer) else [listed.answer]
     heard = any(answer.ok for answer in listed.answers)
     models = _to_ask(listed.rows, visit.target.model_hint)
     for fact in (fact for fact in stack.facts if fact.means in wanted and not fact.value):
@@ -90,7 +90,7 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
             payload = {key: value.replace("{model}", name) for key, value in fact.payload.items()}
             path, answer = await _first(visit, paths, fact.method, payload)
             heard = heard or answer.ok
-            if not answer.ok and not fact.only:
+            if not _readable(answer) and not fact.only:
                 failed.append(answer)
             readings += [_reading(fact, value, path, model) for value in _values(fact, answer.json())]
     if heard:
@@ -104,6 +104,10 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
             "why": bad.why if bad else f"{stack.label} says nothing of this.",
         }
     return observation
+
+
+def _readable(answer: Answer) -> bool:
+    return answer.ok and not answer.flaw
 
 
 def of_model(observation: Observation, claims: Claims) -> list[Reading]:

@@ -52,8 +52,8 @@ class StackRecognition(Probe):
             "gateway": found.gateway,
         }
         models = await visit.get("/v1/models")
-        if models.error and not found.signs:
-            observation |= {"error": models.error.kind, "why": models.error.reason}
+        if not found.signs and (models.error or models.flaw):
+            observation |= {"error": models.error.kind if models.error else "unread", "why": models.why}
         return observation
 
     def judge(

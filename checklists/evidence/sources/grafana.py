@@ -58,7 +58,8 @@ def _unread(answer: Answer) -> Observation:
     html = answer.response is not None and "html" in answer.response.header("content-type")
     if answer.refused or (answer.ok and html):
         return {"state": "hidden"}
-    return {"error": f"status {answer.status}", "why": f"Grafana answered {answer.status}, which says nothing."}
+    why = f"Grafana: {answer.why}" if answer.flaw else f"Grafana answered {answer.status}, which says nothing."
+    return {"error": f"status {answer.status}", "why": why}
 
 
 def _message(answer: Answer) -> Any:

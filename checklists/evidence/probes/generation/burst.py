@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import statistics
 import time
@@ -45,7 +46,8 @@ SLOWED = 2.0  # times as long as alone: it had to wait, or had to share
 REFUSALS = (429, 503)
 FEW, SHARE = 3, 0.1  # so many, and such a part of all, make a pattern; less may be the network's, or one bad moment
 LOOKS = 3  # the answer afterwards is asked for so often, a second apart
-BROKEN = ("unreachable", "protocol")  # errors of a connection; others are of our own making
+BROKEN = ("unreachable",)  # errors of a connection; others are of our own making
+ODD = ("protocol", "too_large", "redirect")
 # What a limit of a key says, and a full server does not.
 _QUOTA = re.compile(r"rate.?limit|quota|per (?:second|minute|hour|day)\b|\b[rt]pm\b", re.IGNORECASE)
 _QUOTA_HEADERS = ("x-ratelimit-", "ratelimit")
@@ -106,6 +108,8 @@ class Burst(Probe):
             await asyncio.sleep(LATER_S)
             after = await send(visit, request, timeout_s=min(patience, AFTER_S))
         after_ok: bool | None = after.ok or after.answer.status in REFUSALS
+        if not after_ok and _is_odd(after):
+            after_ok = None
         if not after_ok and patience > AFTER_S and after.answer.error is not None:
             after_ok = None  # not waited for long enough to tell
         return {"alone_ms": alone.total_ms, "queue": queue, "seconds": round(seconds, 2), **summary} | {
@@ -119,6 +123,8 @@ class Burst(Probe):
     ) -> Judgement:
         if why := fact_error(observation):
             return inconclusive(why)
+        if counted(observation.get("odd")) and not _faults(observation):
+            return inconclusive(f"{_told(observation)}. That says nothing about load.")
         if item_key == "reliability.backpressure":
             return _backpressure(claims, observation)
         if item_key == "autoscaling.batch-queue":
@@ -154,7 +160,7 @@ async def _burst(visit: Visit, request: Tiny) -> tuple[list[Timed], float | None
             if rest <= 0.05:
                 return
             sent = await send(visit, request, timeout_s=rest, in_turn=False)
-            answers.append((started, time.monotonic(), sent))
+            answers.append((started, time.monotonic(), _without_body(sent)))
 
     async def look() -> float | None:
         await asyncio.sleep(LOOK_AFTER_S)
@@ -168,6 +174,22 @@ async def _burst(visit: Visit, request: Tiny) -> tuple[list[Timed], float | None
 
     *_, queue = await asyncio.gather(*(one() for _ in range(AT_ONCE)), look())
     return answers, queue, time.monotonic() - begun
+
+
+def _is_odd(sent: Sent) -> bool:
+    """Whether it was answered in a way that says nothing about load: neither as asked, nor with an error."""
+    if sent.answer.error is not None:
+        return sent.answer.error.kind in ODD
+    return not sent.ok and (sent.answer.status or 0) < 400
+
+
+def _without_body(sent: Sent) -> Sent:
+    """What is counted afterwards: sixty bodies at once are too much to keep."""
+    response = sent.answer.response
+    answer = (
+        dataclasses.replace(sent.answer, response=dataclasses.replace(response, body=b"")) if response else sent.answer
+    )
+    return dataclasses.replace(sent, answer=answer)
 
 
 def _summary(answers: list[Timed]) -> Observation:
@@ -186,6 +208,7 @@ def _summary(answers: list[Timed]) -> Observation:
         "unanswered": errors.get("timeout", 0),
         "hung": sum(_timed_out(sent) and ended - begun >= SECONDS / 2 for begun, ended, sent in answers),
         "broken": sum(errors.get(kind, 0) for kind in BROKEN),
+        "odd": sum(_is_odd(sent) for _, _, sent in answers),
         "with_retry_after": sum(bool(s.answer.response and s.answer.response.header("retry-after")) for s in refused),
         "quickest_ms": good[0] if good else None,
         "median_ms": round(statistics.median(good), 1) if good else None,
@@ -231,7 +254,7 @@ def _told(observation: Observation) -> str:
     parts = [f"{counted(n)} × {status}" for status, n in sorted(statuses.items())]
     parts += [
         f"{n} {word}"
-        for key, word in (("unanswered", "not answered"), ("broken", "broken off"))
+        for key, word in (("unanswered", "not answered"), ("broken", "broken off"), ("odd", "answered in no valid way"))
         if (n := counted(observation.get(key)))
     ]
     quickest, median, alone = (
@@ -256,7 +279,10 @@ def _faults(observation: Observation) -> tuple[str, str]:
     if broken := counted(observation.get("broken")):
         found.append((broken, f"{broken} connection{'s' * (broken > 1)} broke off"))
     # One after the other, and with as many of other people's in between, they would have been through before.
-    if (hung := counted(observation.get("hung"))) and 2 * alone * counted(observation.get("sent")) <= SECONDS / 2:
+    # What answers oddly takes our own time too, so that others may not have been waited for.
+    odd = counted(observation.get("odd"))
+    patient = 2 * alone * counted(observation.get("sent")) <= SECONDS / 2
+    if not odd and patient and (hung := counted(observation.get("hung"))):
         found.append(
             (hung, f"{hung} hung without an answer, although one alone takes {plain(round(alone * 1000, 1))} ms")
         )

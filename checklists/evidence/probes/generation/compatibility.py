@@ -133,7 +133,7 @@ class Compatibility(Probe):
         }
         about = f"{other} ({version})" if version else other
         if version.casefold().removeprefix("v") != claimed.casefold().removeprefix("v"):
-            differ = f"; differences: {joined(broken, 4)}" if broken else "; no differences"
+            differ = f"; differences: {joined(broken, 4)}" if broken else f"; {joined(open_, 4) or 'no differences'}"
             reason = f"Compared with {about}, which is not known to be version {claimed}{differ}."
             return Judgement(INCONCLUSIVE, reason=reason, **words)
         if broken:
@@ -204,7 +204,7 @@ async def _shapes(visit: Visit) -> tuple[Observation, Observation]:
 
 def _shape(answer: Answer, *, stream: bool = False) -> Observation:
     """Status, type, the kinds of the fields that are filled, and the names of those that are there but empty."""
-    if answer.response is None:
+    if answer.response is None or answer.response.truncated or (answer.flaw and not stream):
         return {"status": None, "why": answer.why}
     fields: dict[str, str] = {}
     empty: list[str] = []
@@ -212,6 +212,8 @@ def _shape(answer: Answer, *, stream: bool = False) -> Observation:
     if stream and answer.ok:
         lines = [line[5:].strip() for line in answer.response.text.split("\n") if line.startswith("data:")]
         documents = [_parsed(line) for line in lines[:200] if line != "[DONE]"]
+    if answer.flaw and not any(documents):
+        return {"status": None, "why": f"The server answered {answer.status}, but not with JSON that can be read."}
     for document in documents:
         for path, kind in paths_of(document, empty=empty).items():
             fields.setdefault(path, kind)
@@ -270,7 +272,8 @@ def _lost(before: Observation, after: Observation, exceptions: str) -> tuple[lis
     old, new = before.get("status"), after.get("status")
     if not isinstance(old, int) or not isinstance(new, int):
         whys = (text_of(shape.get("why")) for shape in (before, after))
-        return [], [" ".join(why for why in whys if why) or "no answer to compare"]
+        why = " ".join(why for why in whys if why).rstrip(".")
+        return [], [f"no answer to compare ({why})" if why else "no answer to compare"]
     if {old, new} & {401, 403, 429, 503, 504}:
         return [], [f"{old} before, {new} now"]
     if old // 100 != new // 100:

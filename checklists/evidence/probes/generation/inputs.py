@@ -132,6 +132,14 @@ def words(number: int) -> str:
     return " ".join("".join(letters) for letters in itertools.islice(endless, number))
 
 
+UNANSWERED = {
+    "timeout": "no answer",
+    "too_large": "more than is read",
+    "protocol": "what is not valid HTTP",
+    "redirect": "a redirect",
+}
+
+
 class OddInputs(Probe):
     """Odd requests one after the other, after a good one was answered: empty, unusual characters, broken, of the wrong
     type, extreme, and one of a megabyte.
@@ -259,16 +267,25 @@ def _outcome(row: dict[str, Any]) -> str:
         return "open"
     if status >= 500 and status != 501:
         return "bad"
+    if status < 400 and not _taken(row):
+        return "open"
     if 400 <= status < 500 and row.get("structured") is not True and status not in CLEAN_WITHOUT_WORDS:
         return "open"
     return "good"
 
 
+def _taken(row: dict[str, Any]) -> bool:
+    """Whether it was answered as a model answers: a 2xx without JSON may come from anybody."""
+    return 200 <= (number_of(row.get("status")) or 0) < 300 and row.get("structured") is True
+
+
 def _tell(row: dict[str, Any]) -> str:
     status, error = number_of(row.get("status")), text_of(row.get("error"))
-    answered = f"{status:.0f}" if status else {"timeout": "no answer"}.get(error, "the connection broke off")
+    answered = f"{status:.0f}" if status else UNANSWERED.get(error, "the connection broke off")
     if "again" in row:
         answered += f", then {number_of(row.get('again')) or 0:.0f}"
+    if status and 200 <= status < 300 and not _taken(row):
+        answered += " without JSON that can be read"
     if status and _outcome(row) == "open" and 400 <= status < 500 and status not in NOT_TOLD:
         answered += " without saying why"
     return f"{text_of(row.get('name'))} → {answered}"
@@ -313,7 +330,7 @@ def _sanitised(claims: Claims, observation: Observation) -> Judgement:
         row
         for row in checks
         if text_of(row.get("name")) in ("a number for the content", "JSON that breaks off", "a text for a sound")
-        and 200 <= (number_of(row.get("status")) or 0) < 300
+        and _taken(row)
     ]
     injected = _injected(dict_of(observation.get("injection")))
     shown = f"{len(refused)} of {len(checks)} refused in order"

@@ -264,8 +264,11 @@ class _Asking:
         pieces = (message.get("reasoning_content") or message.get("reasoning"), message.get("content"))
         said = "".join(piece for piece in pieces if isinstance(piece, str))
         if not answer.ok or not choice:
+            if answer.flaw:
+                return None, answer.why
+            why = f"The server answered {answer.status}, but with no text." if answer.ok else answer.why
             said = words_of(answer)
-            return None, f"{answer.why} It says: “{said}”." if said else answer.why
+            return None, f"{why} It says: “{said}”." if said else why
         rows = list_of(dict_of(choice.get("logprobs")).get("content"))
         tokens = _told(rows)
         likely = [_told(list_of(dict_of(row).get("top_logprobs"))) for row in rows] if len(tokens) == len(rows) else []

@@ -142,8 +142,11 @@ async def _send(visit: Visit, request: Tiny, timeout_s: float, in_turn: bool) ->
     if stream is None:
         lacking = request.missing(answer)
         why = f"The server answered {answer.status}, but with {lacking}." if lacking else ""
+        why = answer.why if answer.response.truncated else why
         return Sent(request, answer, None, why)
     stream.end(answer.response.elapsed_s)
+    if answer.response.truncated:
+        return Sent(request, answer, stream, answer.why)
     if not stream.error and not stream.has_content and not request.missing(answer):
         return Sent(request, answer, None, "")  # asked for a stream, it answered whole
     if stream.error or not stream.has_content:
