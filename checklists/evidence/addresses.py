@@ -106,7 +106,7 @@ class Policy:
         if isinstance(parsed, IPv6Address) and parsed.scope_id:
             raise FetchError("refused_address", f"{address} carries a zone; give an address without one.")
         if why := self.denies(parsed):
-            raise FetchError("refused_address", f"{address} {why}.")
+            raise FetchError("refused_address", f"Its address {address} {why}.")
 
 
 def is_public(address: str) -> bool:
@@ -130,11 +130,9 @@ def check_host(host: str) -> None:
     else:
         return
     if not _HOSTNAME.match(host) or _NUMERIC.match(host.rstrip(".").rpartition(".")[2]):
-        raise FetchError(
-            "refused_address", "The host is neither a plain name nor an address in the usual notation (192.0.2.1)."
-        )
+        raise FetchError("refused_address", "The host is neither a plain name nor an address in the usual notation.")
     if host.rstrip(".") in NEVER_NAMES:
-        raise FetchError("refused_address", f"{host} is the name of a cloud metadata service.")
+        raise FetchError("refused_address", "Its host is the name of a cloud metadata service.")
 
 
 def check_port(port: int) -> None:

@@ -67,7 +67,11 @@ CLAIMS: Mapping[str, Mapping[str, Any]] = {
         "revision": "a1f9c0e",
         "report_url": "https://docs.example.org/load",
     },
-    "security.input-sanitisation": {"rules": "no secrets", "guardrail": "pii", "test_date": "2026-01-02"},
+    "security.input-sanitisation": {
+        "rules": "types and sizes are checked, no secrets",
+        "guardrail": "pii",
+        "test_date": "2026-01-02",
+    },
     "security.logging-privacy": {"mode": "metadata", "retention_days": 30, "redaction": "before it is written"},
     "security.access-control": {"scheme": "api_key", "rotation_days": 90},
     "security.safety-behaviour": {

@@ -15,7 +15,7 @@ from checklists.registry.models import Endpoint
 
 TOPICS = [topic.item for topic in coverage("vllm", prometheus=True, may_generate=True)]
 TOLD = {key: {"anything": "said"} for key in TOPICS}
-PRIVATE = f"10.0.0.1 is not a public address, and {NOT_ALLOWED}."
+PRIVATE = f"Its address 10.0.0.1 is not a public address, and {NOT_ALLOWED}."
 PROM = {"prometheus_url": "https://prom.example.org"}
 
 

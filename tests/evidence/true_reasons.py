@@ -14,7 +14,7 @@ HEADERS = "The answer has more headers than a probe is willing to read."
 ADDRESS = "This is not a valid address."
 NEVER = "is link-local, multicast, a cloud metadata service or otherwise never a model server."
 PRIVATE = "is not a public address, and no administrator has allowed its network."
-NOTATION = "The host is neither a plain name nor an address in the usual notation (192.0.2.1)."
+NOTATION = "The host is neither a plain name nor an address in the usual notation."
 
 # No answer comes of it, to a GET or a POST.
 NO_ANSWER = {
@@ -37,18 +37,18 @@ REDIRECTED = {
     "redirect_loop": "More than 3 redirects.",
     "redirect_header": "More than 3 redirects.",
     "redirect_tab": ADDRESS,
-    "redirect_metadata": f"169.254.169.254 {NEVER}",
-    "redirect_mapped": f"::ffff:a9fe:a9fe {NEVER}",
-    "redirect_private": f"10.0.0.1 {PRIVATE}",
-    "redirect_nothing": f"0.0.0.0 {NEVER}",
+    "redirect_metadata": f"Its address 169.254.169.254 {NEVER}",
+    "redirect_mapped": f"Its address ::ffff:a9fe:a9fe {NEVER}",
+    "redirect_private": f"Its address 10.0.0.1 {PRIVATE}",
+    "redirect_nothing": f"Its address 0.0.0.0 {NEVER}",
     "redirect_decimal": NOTATION,
     "redirect_hex": NOTATION,
     "redirect_wide": ADDRESS,
-    "redirect_unicode": "metadata.google.internal is the name of a cloud metadata service.",
+    "redirect_unicode": "Its host is the name of a cloud metadata service.",
     "redirect_port": "Port 6379 belongs to another service; probes do not speak to it.",
     "redirect_file": "Probes speak http and https only.",
     "redirect_user": "An address must not hold a user name or password; use headers.",
-    "redirect_inside": f"10.1.1.1 {PRIVATE}",
+    "redirect_inside": f"Its address 10.1.1.1 {PRIVATE}",
 }
 # 200, and a body that is too long, no JSON, or JSON without anything that was asked for.
 TOO_LONG = {"endless", "huge_string", "one_line", "million_series", "sse_events", "sse_chatter"}
@@ -138,8 +138,11 @@ def _of_endpoint(probe: str, fault: str) -> str | None:
             said = said or {"reset": "unreachable"}.get(fault) or ("status 302" if fault in REDIRECTED else "")
             if said:
                 return f"No route answered in a way that tells: {said} says neither open nor closed."
-            json = fault in HOLLOW | {"huge_string", "query_series"}
-            return "" if json else "answered well, but not with JSON, so what answers there may be no model server."
+            if fault == "large_integers":
+                return "No route answered in a way that tells: error in the body says neither open nor closed."
+            if fault in HOLLOW | {"huge_string", "query_series"}:
+                return "It answers 2xx even on a route that does not exist, so an answer says nothing of who is let in."
+            return "answered well, but not with JSON, so what answers there may be no model server."
         case "stack.recognition":
             return of_get(fault, "Nothing gave the serving stack away." if fault != "large_integers" else "OpenAI")
         case "model.identity":
@@ -154,7 +157,7 @@ def _of_endpoint(probe: str, fault: str) -> str | None:
             return f"The small request failed. {of_stream(fault)}"
         case "generation.counters":
             return of_page(fault) or f"The small request failed. {of_post(fault)}"
-        case "generation.oversized" | "generation.inputs" | "generation.burst":
+        case "generation.oversized" | "generation.inputs" | "generation.burst" | "generation.slow":
             return f"The small request failed. {of_post(fault)}"
         case "generation.modalities":
             if fault in REDIRECTED:
@@ -164,14 +167,6 @@ def _of_endpoint(probe: str, fault: str) -> str | None:
             return f"The prompt “sea” was not answered. {of_post(fault, UNREADABLE)}"
         case "generation.refusals":
             return of_post(fault, UNREADABLE)
-        case "generation.slow":
-            if fault in SLOW:
-                return "before the claimed time-out."
-            if fault in REDIRECTED:
-                return "The server answered 302 after"
-            if fault in ("reset", "short_body", "noise"):
-                return "The connection broke off at once."
-            return of_post(fault, UNREADABLE, "before any time-out.")
         case "generation.compatibility":
             if fault in REDIRECTED:
                 return "whole: 200 before, 302 now"

@@ -44,6 +44,7 @@ LATER_S = 1.0
 LOOK_AFTER_S = 0.5  # into the burst, the queue is read once
 SLOWED = 2.0  # times as long as alone: it had to wait, or had to share
 REFUSALS = (429, 503)
+SAID = 2000  # bytes of each answer that are kept
 FEW, SHARE = 3, 0.1  # so many, and such a part of all, make a pattern; less may be the network's, or one bad moment
 LOOKS = 3  # the answer afterwards is asked for so often, a second apart
 BROKEN = ("unreachable",)  # errors of a connection; others are of our own making
@@ -123,7 +124,7 @@ class Burst(Probe):
     ) -> Judgement:
         if why := fact_error(observation):
             return inconclusive(why)
-        if counted(observation.get("odd")) and not _faults(observation):
+        if counted(observation.get("odd")) and not any(_faults(observation)):
             return inconclusive(f"{_told(observation)}. That says nothing about load.")
         if item_key == "reliability.backpressure":
             return _backpressure(claims, observation)
@@ -184,12 +185,11 @@ def _is_odd(sent: Sent) -> bool:
 
 
 def _without_body(sent: Sent) -> Sent:
-    """What is counted afterwards: sixty bodies at once are too much to keep."""
-    response = sent.answer.response
-    answer = (
-        dataclasses.replace(sent.answer, response=dataclasses.replace(response, body=b"")) if response else sent.answer
-    )
-    return dataclasses.replace(sent, answer=answer)
+    """What is counted afterwards, and what a refusal says: sixty whole bodies at once are too much to keep."""
+    if (response := sent.answer.response) is None:
+        return sent
+    short = dataclasses.replace(response, body=response.body[:SAID])
+    return dataclasses.replace(sent, answer=dataclasses.replace(sent.answer, response=short))
 
 
 def _summary(answers: list[Timed]) -> Observation:
