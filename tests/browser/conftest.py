@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.core.signals import request_finished, request_started
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -85,11 +88,15 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(new_context: Callable[..., BrowserContext], live_server: Any, noise: Noise) -> Callable[..., Visitor]:
+def visit(
+    new_context: Callable[..., BrowserContext], live_server: Any, noise: Noise
+) -> Iterator[Callable[..., Visitor]]:
     """Opens windows that share nothing: ``visit(user)`` is signed in already, ``visit()`` is not."""
+    contexts: list[BrowserContext] = []
 
     def window(user: Any = None, **options: Any) -> Visitor:
         context = new_context(**{"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **options})
+        contexts.append(context)
         context.set_default_timeout(45_000)
         noise.listen(context)
         if user is not None:
@@ -102,7 +109,35 @@ def visit(new_context: Callable[..., BrowserContext], live_server: Any, noise: N
             context.add_cookies([{**session, "url": live_server.url, "httpOnly": True, "sameSite": "Lax"}])
         return Visitor(context.new_page(), context, live_server.url)
 
-    return window
+    with under_way() as requests:
+        yield window
+        for context in contexts:
+            context.close()
+        # The database is emptied next, which waits for no query that still runs.
+        until = time.monotonic() + 10
+        while requests and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+@contextmanager
+def under_way() -> Iterator[set[int]]:
+    """The threads of the live server that answer a request at the moment."""
+    busy: set[int] = set()
+
+    def begun(**_: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            busy.add(threading.get_ident())
+
+    def ended(**_: Any) -> None:
+        busy.discard(threading.get_ident())
+
+    request_started.connect(begun)
+    request_finished.connect(ended)
+    try:
+        yield busy
+    finally:
+        request_started.disconnect(begun)
+        request_finished.disconnect(ended)
 
 
 @pytest.fixture
