@@ -2,14 +2,7 @@
 
 from checklists.evidence.probes.prometheus.dashboards import Dashboards
 from checklists.evidence.probes.prometheus.guardrails import GuardrailRuns
-from checklists.evidence.probes.prometheus.hardware import (
-    BatchRange,
-    GpuTypes,
-    Parallelism,
-    PeakMemory,
-    Placement,
-    UnitThroughput,
-)
+from checklists.evidence.probes.prometheus.hardware import GpuTypes, Parallelism, Placement
 from checklists.evidence.probes.prometheus.observability import (
     ErrorsVisible,
     GpuVisible,
@@ -22,6 +15,7 @@ from checklists.evidence.probes.prometheus.rollouts import GradualRollout
 from checklists.evidence.probes.prometheus.rules import Objectives, RollbackTrigger
 from checklists.evidence.probes.prometheus.scalers import ScalingStrategy
 from checklists.evidence.probes.prometheus.scaling import BatchQueue, ColdStart, LoadNotes, WarmUp
+from checklists.evidence.probes.prometheus.utilisation import BatchRange, PeakMemory, UnitThroughput
 
 __all__ = ["PROMETHEUS_PROBES", "PROMISE_PROBES"]
 

@@ -29,6 +29,7 @@ from checklists.evidence.sources.exporters import GPU_IDS
 from checklists.evidence.sources.prometheus import Outcome, Prometheus, Reading, any_of, is_label, is_metric, matchers
 from checklists.evidence.stacks import COUNTER_MEANINGS, STACKS, Meaning, Stack, stack_of_metrics
 
+KUBERNETES = ("prometheus", "kubernetes")  # what a probe reads that joins pods
 WINDOW, WINDOW_S = "7d", 7 * 86_400
 WEEK = "in the last 7 days"
 # The highest value of each series in the window, if it has one now: what is gone may have been another release.
@@ -404,3 +405,11 @@ class PrometheusProbe(Probe):
         if self.histograms and not stack.exports(*self.histograms, histogram=True):
             return f"{stack.label} exports no histogram of {_either(self.histograms)}."
         return ""
+
+
+def no_pods() -> Observation:
+    """What is observed where nothing can be joined to pods."""
+    return {
+        "error": "no_pods",
+        "why": "The endpoint's series in Prometheus carry no pod, so nothing of Kubernetes can be joined to them.",
+    }

@@ -24,7 +24,6 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.latency import MetricsLatency
 from checklists.evidence.probes.prometheus.base import WINDOW, PrometheusProbe, Scope, scope_of, where_of
-from checklists.evidence.probes.prometheus.hardware import gpu_history
 from checklists.evidence.probes.prometheus.load import (
     MIN_BUSY,
     MONTH,
@@ -37,6 +36,7 @@ from checklists.evidence.probes.prometheus.load import (
     summaries,
     value_of,
 )
+from checklists.evidence.probes.prometheus.utilisation import gpu_history
 from checklists.evidence.stacks import PHASES
 from checklists.evidence.units import convert
 

@@ -23,14 +23,15 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.prometheus.base import (
+    KUBERNETES,
     MIN_SAMPLES,
     WINDOW_S,
     PrometheusProbe,
     Scope,
+    no_pods,
     where_of,
     whole_or_zero,
 )
-from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
 from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, short, value_of
 from checklists.evidence.sources.exporters import ARGO_INFO, ARGO_STRATEGIES, FLAGGER_WEIGHT, SPLITS, Split
 from checklists.evidence.sources.prometheus import STEP_S, Prometheus, Reading, any_of, matchers

@@ -21,12 +21,13 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.prometheus.base import (
+    KUBERNETES,
     PrometheusProbe,
     Scope,
+    no_pods,
     where_of,
     whole_or_zero,
 )
-from checklists.evidence.probes.prometheus.hardware import KUBERNETES, no_pods
 from checklists.evidence.probes.prometheus.load import value_of
 from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
 

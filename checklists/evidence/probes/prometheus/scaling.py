@@ -25,6 +25,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.prometheus.base import (
+    KUBERNETES,
     MIN_SAMPLES,
     PEAK,
     WEEK,
@@ -35,7 +36,6 @@ from checklists.evidence.probes.prometheus.base import (
     whole_or_zero,
     window_of,
 )
-from checklists.evidence.probes.prometheus.hardware import KUBERNETES
 from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, short, value_of
 from checklists.evidence.probes.prometheus.restarts import early_and_late, restarts
 from checklists.evidence.probes.prometheus.scalers import moved, scaler_of, told
