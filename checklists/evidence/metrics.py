@@ -116,7 +116,7 @@ class Page:
 
     def labels(self, name: str, label: str) -> list[str]:
         """The values that a label has among the samples of that name, sorted."""
-        return sorted({value for sample in self.samples.get(name, ()) if (value := sample.labels.get(label, ""))})
+        return sorted({value for sample in self._named(name) if (value := sample.labels.get(label, ""))})
 
     def began(self, name: str) -> float | None:
         """When the process behind the page started, in Unix seconds, as it tells of itself or of a histogram."""
@@ -146,7 +146,11 @@ class Page:
 
     def _matching(self, name: str, labels: Mapping[str, str] | None) -> Iterable[Sample]:
         wanted = (labels or {}).items()
-        return (s for s in self.samples.get(name, ()) if all(s.labels.get(key) == value for key, value in wanted))
+        return (s for s in self._named(name) if all(s.labels.get(key) == value for key, value in wanted))
+
+    def _named(self, name: str) -> tuple[Sample, ...]:
+        """The parser ends every counter's name in ``_total``, also where the page does not."""
+        return self.samples.get(name) or self.samples.get(f"{name}_total", ())
 
 
 def _histogram(name: str, buckets: Mapping[float, float]) -> Histogram | None:

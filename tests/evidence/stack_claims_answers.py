@@ -94,7 +94,7 @@ COUNTED: list[Row] = [
             ("vllm-0.11", "vllm:generation_tokens_total", "vllm:num_preemptions_total"),
             ("sglang-0.5", "sglang:generation_tokens_total", "sglang:num_retracted_requests_total"),
             ("tgi-3.3", "tgi_request_success", "tgi_request_failure"),
-            ("tei-1.9", "te_request_success", "te_predict_count"),
+            ("tei-1.9", "te_request_success", "te_request_failure"),
             ("llamacpp-b6900", "llamacpp:tokens_predicted_total", "llamacpp:prompt_seconds_total"),
             ("nim-1.8", "generation_tokens_total", "time_per_output_token_seconds"),  # one token has no next one
             ("litellm-1.80", "litellm_output_tokens_metric_total", "litellm_spend_metric_total"),

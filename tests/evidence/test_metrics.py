@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +48,15 @@ def test_counters_are_summed_and_nan_counts_as_nothing() -> None:
     assert page.value("vllm:generation_tokens_total") == 123
     assert page.value("vllm:kv_cache_usage_perc") is None
     assert page.value("absent") is None
+
+
+@pytest.mark.parametrize("fixture", ["tgi-3.3", "tei-1.9", "triton-2.60", "torchserve-0.12"])
+def test_a_counter_is_found_by_the_name_that_its_page_gives_it(fixture: str) -> None:
+    text = (Path(__file__).parent / "fixtures" / fixture / "metrics.txt").read_text()
+    page = parse(text)
+    counters = re.findall(r"(?m)^# TYPE (\S+) counter$", text)
+    assert any(not name.endswith("_total") for name in counters)
+    assert [name for name in counters if page.value(name) is None] == []
 
 
 def test_series_with_different_bounds_are_compared_only_where_all_have_one() -> None:

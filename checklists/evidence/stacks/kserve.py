@@ -42,7 +42,8 @@ STACK = Stack(
         unit="us",
         counter=True,
     )
-    | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", "ms")},
+    | {"nv_inference_first_response_histogram_ms": Meaning("first_token_seconds", "ms")}
+    | metrics({"nv_model_load_duration_secs": "weight_load_seconds"}, versions="2.52 and later"),
     counts_refusals=False,  # only inferences that failed
     alias=True,
 )

@@ -27,9 +27,9 @@ STACK = Stack(
         counter=True,
     )
     | metrics({"ts_inference_requests_total": "requests_total"})
-    | metrics({"Requests2XX_total": "requests_success_total", "GPUUtilization": "gpu_utilisation_percent"})
+    | metrics({"Requests2XX": "requests_success_total", "Requests5XX": "requests_failed_total"})
+    | metrics({"GPUUtilization": "gpu_utilisation_percent"})
     | {
-        "Requests5XX_total": Meaning("requests_failed_total"),
         "WorkerLoadTime": Meaning("weight_load_seconds", "ms"),
         "GPUMemoryUsed": Meaning("gpu_memory_bytes", "MiB"),
     },
