@@ -67,10 +67,11 @@ CLOSED: Mapping[str, frozenset[str]] = {
     "vllm:request_success_total": frozenset({"stop", "length", "abort", "error", "repetition"}),
     "tgi_request_failure": frozenset(
         {"validation", "generation", "incomplete_generation", "incomplete_generation_stream", "overloaded", "dropped"}
-        | {"template_error", "missing_template_variable", "tool_error", "streaming_error"}
+        | {"template", "template_error", "missing_template_variable", "tool_error", "streaming_error", "incomplete"}
     ),
     "te_request_failure": frozenset(
-        {"validation", "tokenizer", "batch_size", "overloaded", "inference", "backend", "unhealthy", "empty"}
+        {"validation", "tokenization", "tokenizer", "batch_size", "model_type", "missing_values", "dropped"}
+        | {"overloaded", "inference", "backend", "unhealthy", "empty"}
     ),
     "nv_inference_request_failure": frozenset({"rejected", "canceled", "backend", "other"}),
     "kube_pod_container_status_last_terminated_reason": frozenset({"oomkilled"}),  # as far as it is asked for

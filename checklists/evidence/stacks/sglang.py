@@ -62,8 +62,6 @@ STACK = Stack(
             "generation_tokens_total": "generation_tokens_total",
             "num_requests_total": "requests_total",
             "num_aborted_requests_total": "requests_failed_total",
-            "startup_time_seconds": "startup_seconds",
-            "weight_load_duration_seconds": "weight_load_seconds",
             "diffusion_request_latency_seconds": "end_to_end_seconds",
             "diffusion_queue_time_seconds": "queue_seconds",
             "diffusion_requests_total": "requests_total",
@@ -71,6 +69,10 @@ STACK = Stack(
         prefix="sglang:",
     )
     | metrics({"time_per_output_token_seconds": "per_output_token_seconds"}, prefix="sglang:", versions="sglang 0.4")
-    | {"sglang:per_stage_req_latency_seconds": Meaning("prefill_seconds", labels={"stage": "prefill_forward"})},
+    | {
+        "sglang:per_stage_req_latency_seconds": Meaning("prefill_seconds", labels={"stage": "prefill_forward"}),
+        # Of its phases the one that ends with the start; how long weights took is told of later updates only.
+        "sglang:startup_time_seconds": Meaning("startup_seconds", labels={"phase": "tokenizer_e2e"}),
+    },
     alias=True,
 )

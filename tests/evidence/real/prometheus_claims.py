@@ -271,7 +271,7 @@ ROWS: list[Row] = [
         "vllm sglang tgi tei llamacpp nim rayserve",
         "prometheus.batch-range",
         "compute.batch-range",
-        Case({"min": 1, "max": 100, "unit": "requests"}),
+        Case({"min": 1, "max": 128, "unit": "requests"}),
         Case({"min": 1, "max": 50, "unit": "requests"}),
         Case({"min": 90, "max": 100, "unit": "requests"}),  # too little was asked of it
     ),
@@ -299,6 +299,14 @@ ROWS: list[Row] = [
         "autoscaling.cold-start",
         Case({"seconds": 120}),
         Case({"seconds": 60}),
+        Case({"seconds": 120}, IDLE),
+    ),
+    *row(  # by the server's own account, which tells of every phase of a start
+        "sglang",
+        "prometheus.cold-start",
+        "autoscaling.cold-start",
+        Case({"seconds": 70}, COLD),
+        Case({"seconds": 50}, COLD),
         Case({"seconds": 120}, IDLE),
     ),
     *row(

@@ -27,6 +27,7 @@ USUAL, TEST = 1.0, 20.0  # requests per second
 PROMPT, ANSWER = 400, 200  # tokens of a request
 AT_ONCE = 4  # requests in flight for each per second
 Shares = Callable[[float], Mapping[str, float]]
+BATCHES = {"32": 0.5, "64": 0.9, "128": 1.0, "+Inf": 1.0}
 MESH = ("istio_requests_total", "response_code")
 
 
@@ -41,6 +42,7 @@ class Names:
     running: str = ""
     waiting: str = ""
     batch: str = ""
+    batches: str = ""  # a histogram of their sizes
     prompt: str = ""
     generation: str = ""
     generated: str = ""  # a histogram of tokens per answer
@@ -58,7 +60,16 @@ class Names:
 
     def exported(self) -> set[str]:
         """The names of what the stack exports itself."""
-        told = (self.running, self.waiting, self.batch, self.prompt, self.generation, self.generated, self.requests)
+        told = (
+            self.running,
+            self.waiting,
+            self.batch,
+            self.batches,
+            self.prompt,
+            self.generation,
+            self.generated,
+            self.requests,
+        )
         return {*told, self.first, self.whole, self.cache, self.spend} - {""}
 
 
@@ -106,13 +117,13 @@ STACK_NAMES: dict[str, Names] = {
     ),
     "tei": Names(
         waiting="te_queue_size",
-        batch="te_batch_next_size",
+        batches="te_batch_next_size",
         requests="te_request_success",
         finished={"method": "single"},
         whole="te_request_duration",
         failures=("te_request_failure", "err"),
         bad="validation",
-        fault="backend",
+        fault="inference",
     ),
     "ollama": Names(),
     "llamacpp": Names(
@@ -217,6 +228,9 @@ def _cold(past: Past, stack: str, number: int) -> None:
     _histograms(past, names, labels, lambda at: USUAL, lambda at: SLOW if cold(at) else FAST, age=YOUNG)
     counter, label = names.failures
     _failing(past, counter, labels, {label: names.fault}, lambda at: 0.5 if cold(at) else 0.0)
+    if stack == "sglang":
+        for phase, seconds in (("load_weight", 12.0), ("scheduler_e2e", 48.0), ("tokenizer_e2e", 61.0)):
+            past.gauge("sglang:startup_time_seconds", {**labels, "phase": phase}, seconds)
 
 
 def _idle(past: Past, stack: str, number: int) -> None:
@@ -271,6 +285,8 @@ def _histograms(
     for name, told in ((names.first, shares), (names.whole, (lambda at: LENGTHS) if names.first else shares)):
         if name:
             past.histogram(name, _model(names, labels), rate, _in_ms(told) if names.in_ms else told, age=age, step=150)
+    if names.batches:
+        past.histogram(names.batches, _model(names, labels), rate, lambda at: BATCHES, age=age, step=150)
 
 
 def _in_ms(shares: Shares) -> Shares:
