@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from checklists.api.serializers.fields import Body
 
 LARGEST_ID = 2**63 - 1
-EARLIEST, LATEST = date(2000, 1, 1), date(2200, 12, 31)  # beyond it, adding days or zones overflows somewhere
 
 
 def signed_in(request: Request) -> User:

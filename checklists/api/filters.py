@@ -10,7 +10,7 @@ from django_filters.filters import CharFilter, ChoiceFilter, IsoDateTimeFilter, 
 from django_filters.rest_framework.filterset import FilterSet
 from rest_framework.exceptions import ValidationError
 
-from checklists.api.base import EARLIEST, LATEST
+from checklists.api.serializers.fields import EARLIEST, LATEST
 from checklists.catalog.choices import Family
 from checklists.evidence.models import Verdict
 from checklists.people.models import Team

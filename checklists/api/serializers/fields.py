@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from checklists.api.base import EARLIEST, LATEST
 from checklists.people.models import Team, User
 from checklists.scorecards.states import STATES
 
 HEX_DIGEST = "Lower-case hexadecimal SHA-256."
+
+EARLIEST, LATEST = date(2000, 1, 1), date(2200, 12, 31)  # beyond it, adding days or zones overflows somewhere
 
 
 Shown = type[serializers.Serializer[Any]] | None
