@@ -45,7 +45,6 @@ STACK = Stack(
             "tokens_predicted_seconds_total": "generation_seconds_total",
             "requests_processing": "requests_running",
             "requests_deferred": "requests_waiting",
-            "n_busy_slots_per_decode": "batch_size",
         },
         prefix="llamacpp:",
     )
