@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.serving import same_name
-from checklists.evidence.probes.serving_arguments import precision_of, same_gpu
+from checklists.evidence.probes.serving_arguments import precision_of
 from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, STACKS, places
 from tests.evidence.loopback import observe, routes, serving
 from tests.evidence.recorded import recordings
@@ -33,25 +33,6 @@ from tests.evidence.recorded import recordings
 )
 def test_number_formats_have_the_checklists_words(served: str, word: str) -> None:
     assert precision_of(served) == word
-
-
-@pytest.mark.parametrize(
-    ("claimed", "served", "same"),
-    [
-        ("H100 80 GB", "NVIDIA H100 80GB HBM3", True),
-        ("H100", "NVIDIA H100 PCIe", True),
-        ("A100 80 GB", "NVIDIA A100-SXM4-40GB", False),
-        ("A100 80 GB", "NVIDIA A100-SXM4-80GB", True),
-        ("L4", "NVIDIA L40S", False),
-        ("RTX 4090", "NVIDIA GeForce RTX 4090", True),
-        ("RTX 4080", "NVIDIA GeForce RTX 4090", False),
-        ("MI300X", "AMD Instinct MI300X", True),
-        ("Gaudi 2", "HL-225", None),
-        ("the fast ones", "NVIDIA H100 80GB HBM3", None),
-    ],
-)
-def test_gpus_are_compared_by_type_and_memory(claimed: str, served: str, same: bool | None) -> None:
-    assert same_gpu(claimed, served) is same
 
 
 def arguments(table: dict[str, Any], item: str, claims: dict[str, Any], **others: Any) -> Judgement:

@@ -34,7 +34,7 @@ GPU_SERIES = (
 )
 # The labels that tell one GPU from another, and those that name its type.
 GPU_IDS = ("UUID", "uuid", "gpu_uuid", "gpu_id", "serial_number", "gpu")
-GPU_MODELS = ("modelName", "card_model", "name")
+GPU_MODELS = ("modelName", "card_series", "card_model", "name")  # AMD may call a model by the number of its part
 # How the job, pool or address of a GPU exporter is usually named.
 GPU_EXPORTERS = ("dcgm", "gpu", "nvidia", "rocm", "amd-metrics", "device-metrics", "habana", "gaudi")
 # What Kubernetes calls a GPU, as kube-state-metrics writes it.

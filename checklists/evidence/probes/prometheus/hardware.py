@@ -23,6 +23,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.gpu_names import same_gpu
 from checklists.evidence.probes.prometheus.base import (
     KUBERNETES,
     PrometheusProbe,
@@ -242,26 +243,3 @@ class GpuTypes(PrometheusProbe):
             return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}; {source}.", **words)
         why = f"Whether {joined(types)} is what is claimed cannot be told; {source}."
         return inconclusive(why, claimed=joined(wanted), observed=joined(types), rule=words["rule"])
-
-
-def same_gpu(claimed: str, seen: str) -> bool | None:
-    """Whether a GPU's name is what people wrote: the chip must be the same, and the memory where both tell it.
-
-    ``None`` if the claim names no chip.
-    """
-    ours, theirs = _gpu_words(claimed), _gpu_words(seen)
-    chips = {word for word in ours if _CHIP.match(word) and not _MEMORY.match(word)}
-    if not chips:
-        return None
-    memory = {word for word in ours if _MEMORY.match(word)}, {word for word in theirs if _MEMORY.match(word)}
-    return chips <= theirs and (not memory[0] or not memory[1] or memory[0] == memory[1])
-
-
-_MEMORY = re.compile(r"\d+gi?b\Z")
-# H100, L40S, MI300X, T4, 4090, GH200, A10G: letters and digits; generations such as "HBM3" or "SXM5" are no chips.
-_CHIP = re.compile(r"(?!hbm|sxm|pcie|gddr|nvl|gpu)(?:[a-z]{1,3}\d+[a-z]{0,2}|\d{4})\Z")
-
-
-def _gpu_words(text: str) -> set[str]:
-    text = re.sub(r"(\d+)\s*gi?b\b", r"\1gb", text.casefold())
-    return set(re.findall(r"[a-z0-9]+", text))
