@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target, Visit
+from checklists.evidence.probes.metrics_page import metric_names
 from tests.evidence import loopback
 from tests.evidence.loopback import Request, Server, loopback_client, routes, run, serving
 
@@ -701,6 +702,36 @@ def test_a_series_that_something_else_may_export_or_record_is_not_missing_on_the
     both = present("observability.cache", metric_names="vllm:gpu_cache_usage_perc, istio_requests_total")
     assert both.verdict == "contradicted"
     assert "istio" not in both.reason
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        'vllm:kv_cache_usage_perc{model_name="m",engine="0"}',
+        "vllm:kv_cache_usage_perc vllm:prefix_cache_hits_total",
+        "rate of vllm:kv_cache_usage_perc[5m]",
+        "vllm:kv_cache_usage_perc (gauge)",
+        "vllm:prefix_cache_*",
+        "KV cache usage and prefix hits",
+        "none",
+    ],
+)
+def test_what_is_written_around_a_metrics_name_or_instead_of_it_is_not_missing(claimed: str) -> None:
+    whole = claimed.startswith("vllm:kv_cache_usage_perc{") or claimed.endswith("hits_total")
+    assert present("observability.cache", metric_names=claimed).verdict == ("verified" if whole else "inconclusive")
+    kept = {"names": ["vllm:kv_cache_usage_perc", "vllm:prefix_cache_hits_total"], "complete": True, "stack": "vllm"}
+    used = {"meanings": {"requests_total": {"name": "r", "value": 5, "samples": 5}}, "elsewhere": []}
+    observation = {**kept, **used, "asked": metric_names(claimed)}
+    judged = PROBES["prometheus.present"].judge("observability.cache", {"metric_names": claimed}, observation)
+    assert judged.verdict == ("verified" if whole else "inconclusive")
+
+
+def test_a_name_that_is_announced_without_a_series_is_not_visible_yet() -> None:
+    bare = vllm_page() + "# TYPE vllm:cpu_cache_usage_perc gauge\n# TYPE nv_gpu_utilization gauge\n"
+    page = {**VLLM, "/metrics": bare}
+    judged = present("observability.cache", page, metric_names="vllm:cpu_cache_usage_perc")
+    assert (judged.verdict, "no series of it yet" in judged.reason) == ("inconclusive", True)
+    assert present("observability.gpu", page, dashboard_url="https://grafana.example/d/1").verdict == "inconclusive"
 
 
 def test_a_counter_that_is_only_there_is_not_yet_verified() -> None:
