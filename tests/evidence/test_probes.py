@@ -241,7 +241,18 @@ def test_a_server_that_is_not_ready_is_inconclusive(status: int) -> None:
     assert str(status) in verdict.reason
 
 
-@pytest.mark.parametrize("body", [{"status": "loading model"}, {"status": "unhealthy"}, "<html>Welcome</html>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "loading model"},
+        {"status": "unhealthy"},
+        {"status": "not_ready"},
+        {"ready": False},
+        {"error": "no GPU"},
+        b"shutting down",
+        "<html>Welcome</html>",
+    ],
+)
 def test_a_health_route_that_says_otherwise_or_is_a_web_page_shows_no_health(body: Any) -> None:
     kind = {"Content-Type": "text/html"} if isinstance(body, str) else {}
     with serving(routes({**VLLM, "/health": lambda request: request.reply(200, body, kind)})) as server:
@@ -637,11 +648,32 @@ def test_a_server_that_answers_everything_is_not_said_to_be_open(body: Any, why:
     assert (judgement.verdict, why in judgement.reason) == ("inconclusive", True), judgement
 
 
-def test_an_error_with_a_200_is_no_answer() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "missing key", "code": 401}},
+        {"code": 401, "msg": "token is missing"},
+        {"status": 403, "message": "Forbidden"},
+        {"success": False, "result": None},
+        {"code": 40101, "message": "invalid token", "data": None},
+    ],
+)
+def test_an_error_with_a_200_is_no_answer(body: Any) -> None:
     def refusing(request: Request) -> None:
-        request.reply(200, {"error": {"message": "missing key", "code": 401}})
+        request.reply(200 if request.path.startswith("/v1") else 404, body)
 
     assert access(refusing)[0].verdict == "inconclusive"
+
+
+def test_what_is_open_beside_a_guarded_route_is_not_overlooked_where_another_answers_oddly() -> None:
+    def handle(request: Request) -> None:
+        if request.path == "/v1/models":
+            request.reply(200, "welcome", {"Content-Type": "text/plain"})
+        else:
+            request.reply({"/v1/chat/completions": 401, "/metrics": 200}.get(request.path, 404))
+
+    judgement, _ = access(handle)
+    assert (judgement.verdict, "not with JSON" in judgement.reason) == ("inconclusive", True)
 
 
 def test_client_certificates_do_not_show_on_plain_http() -> None:

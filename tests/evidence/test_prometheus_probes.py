@@ -206,6 +206,24 @@ PLACEMENT: list[Case] = [
     ({"instance_types": "p5.48xlarge", "node_selector": "disk=ssd"}, {"nodes": {"n": NODE}}, I, "allowlist"),
     ({"instance_types": "p5.48xlarge"}, {"nodes": {"n": NODE, "m": {}}}, I, "allowlist"),
     ({}, {"nodes": {"n": NODE}}, I, "Seen: p5.48xlarge"),
+    ({"instance_types": "p5.48xlarge or p5e.48xlarge"}, {"nodes": {"n": NODE}}, V, "All 1 node"),
+    ({"instance_types": "p4d.24xlarge / p5.48xlarge (8 x H100)"}, {"nodes": {"n": NODE}}, V, "All 1 node"),
+    ({"instance_types": "p4d.24xlarge (8 x A100)"}, {"nodes": {"n": NODE}}, C, "also runs on p5.48xlarge"),
+    ({"instance_types": "any node with H100"}, {"nodes": {"n": NODE}}, I, "a person must tell"),
+    ({"instance_types": "g5.*"}, {"nodes": {"n": NODE}}, I, "a person must tell"),
+    (
+        {"instance_types": "NC24ads_A100_v4"},
+        {"nodes": {"n": {"label_node_kubernetes_io_instance_type": "Standard_NC24ads_A100_v4"}}},
+        V,
+        "All 1 node",
+    ),
+    ({"instance_types": "p5.48xlarge", "node_selector": 'example.com/pool="gpu"'}, {"nodes": {"n": NODE}}, V, "All 1"),
+    (
+        {"instance_types": "p5.48xlarge", "node_selector": "only the GPU pool"},
+        {"nodes": {"n": NODE}},
+        I,
+        "meant by p5.48xlarge, only the GPU pool, a person must tell",
+    ),
 ]
 SPLIT = {"tensor_parallel": 4, "pipeline_parallel": 1, "gpus": 4}
 PARALLEL: list[Case] = [

@@ -105,10 +105,17 @@ def health(status: int, body: Any = b"", headers: dict[str, str] | None = None) 
         (200, {"status": "UP"}, "verified"),  # Spring Boot 3 actuator
         (200, {"status": "DOWN"}, "contradicted"),
         (200, {"status": "unhealthy"}, "contradicted"),
+        (200, {"status": "degraded"}, "inconclusive"),
+        (200, {"healthy": False}, "inconclusive"),
+        (200, {"status": {"indicator": "major", "description": "Partial System Outage"}}, "inconclusive"),
+        (200, {"error": "database is gone"}, "inconclusive"),
+        (200, {"status": "ok", "error": None}, "verified"),
         (503, {"status": "DOWN"}, "contradicted"),
         (500, b"", "contradicted"),
         (410, b"", "contradicted"),
         (404, b"", "inconclusive"),  # as who is not signed in may get
+        (200, b"DOWN", "contradicted"),
+        (200, b"OK", "verified"),
         (200, "<html>All systems operational</html>", "inconclusive"),
         (401, b"", "inconclusive"),
         (403, b"", "inconclusive"),
@@ -171,6 +178,14 @@ def looked_up(url: str) -> tuple[bool | None, str]:
     return runbook_found(url, run(looking()))
 
 
+PAGES = {
+    "/lessons": "<html><title>Lessons learnt</title>Roll back with …",
+    "/asks": '<title>Wiki</title><form><input name=p  type="password">',
+    "/signs-in": "<html><title>Sign in · Forge</title>",
+    "/lost": "<html><title>Page not found</title>",
+}
+
+
 def wiki(request: Request) -> None:
     """A wiki's answers: a page, a private one, one that was removed, and one behind single sign-on."""
     path = request.path.partition("?")[0]
@@ -178,8 +193,12 @@ def wiki(request: Request) -> None:
         return request.reply(200, "<form>", {"Content-Type": "text/html"})
     if path == "/behind":
         return request.reply(302, b"", {"Location": "/sso/login?next=/behind"})
+    if path == "/old":
+        return request.reply(301, b"", {"Location": "/lessons"})
     if path == "/moved":
         return request.reply(301, b"", {"Location": "/rollback"})
+    if path in PAGES:
+        return request.reply(200, PAGES[path], {"Content-Type": "text/html; charset=utf-8"})
     status = {"/rollback": 200, "/removed": 410, "/private": 404, "/locked": 403, "/broken": 502}.get(path, 404)
     return request.reply(status, "Roll back with …")
 
@@ -189,6 +208,10 @@ def wiki(request: Request) -> None:
     [
         ("/rollback", True, "The runbook answers (200)."),
         ("/moved", True, "answers"),
+        ("/old", True, "answers"),  # a word that "sso" is a part of
+        ("/asks", None, "behind a sign-in"),
+        ("/signs-in", None, "behind a sign-in"),
+        ("/lost", None, "says that it was not found"),
         ("/removed", False, "gone for good"),
         ("/private", None, "nothing is there, or nothing for who is not signed in"),
         ("/locked", None, "behind a sign-in"),

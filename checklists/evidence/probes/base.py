@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -449,6 +450,38 @@ def moment(at: float | None) -> str:
         return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):
         return "an unknown time"
+
+
+def state_of(answer: Answer) -> str:
+    """What a good answer says of the health of who gave it, in its own words; empty where it says nothing of it."""
+    body = answer.json()
+    if isinstance(body, dict):
+        for value in (body.get(key) for key in _STATES):
+            if told := text_of(
+                value.get("description") or value.get("indicator") if isinstance(value, dict) else value
+            ):
+                return told
+        no = next((key for key in (*_STATES, *_GOOD) if body.get(key) is False), "")
+        error = body.get("error")
+        return f"{no}: false" if no else "it tells of an error" if error and isinstance(error, str | dict) else ""
+    if isinstance(body, str):
+        return text_of(body)
+    words = answer.response.body[:200].decode("utf-8", "replace").strip() if answer.response and answer.ok else ""
+    return "" if len(words) > 60 or words.startswith("<") else words
+
+
+_STATES, _GOOD = ("status", "state", "health"), ("healthy", "ok", "ready", "up", "alive", "live", "success")
+_ILL = re.compile(
+    r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready|known)|down|fail\w*|errors?|degraded"
+    r"|pending|false|outage|offline|critical|warn\w*|stopp\w*|out of service|disrupt\w*|maintenance|major|minor"
+    r"|partial)\b",
+    re.IGNORECASE,
+)
+
+
+def sounds_ill(state: str) -> bool:
+    """Whether a state in words is anything but a clean bill of health."""
+    return bool(_ILL.search(re.sub(r"[_-]+", " ", state)))
 
 
 def joined(parts: list[str], limit: int = 6) -> str:

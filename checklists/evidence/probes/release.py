@@ -28,6 +28,8 @@ from checklists.evidence.probes.base import (
     list_of,
     nothing_claimed,
     plain,
+    sounds_ill,
+    state_of,
     text_of,
     texts_of,
 )
@@ -38,7 +40,13 @@ from checklists.registry import modelspec
 from checklists.registry.architecture import shape
 
 CHANGED = "The claim changed since this was measured; probe again."
-_SIGN_IN = re.compile(r"log-?in|sign-?in|signon|sso|oauth|saml|openid|/auth\b", re.IGNORECASE)
+_SIGN_IN = re.compile(r"log-?in|sign-?in|signon|\bsso\b|oauth|saml|openid|/auth\b", re.IGNORECASE)
+# A page that asks who somebody is, or says that there is none, though its status is good.
+_ASKS = re.compile(
+    r"<input[^>]{0,300}\btype\s*=\s*[\"']?password|<title[^>]{0,100}>[^<]{0,100}\b(?:log|sign)[\s-]?in\b", re.I
+)
+_LOST = re.compile(r"<title[^>]{0,100}>[^<]{0,100}(?:not found|\b404\b|does(?: not|n.t) exist)", re.IGNORECASE)
+MAX_PAGE = 256 * 1024  # bytes of a page that are looked through for that
 _UNWELL = {"down", "unhealthy", "fail", "failed", "error", "critical", "not_ready", "out_of_service"}
 LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, an unhealthy answer is asked for again
 _NONE = {"none", "no", "nothing", "-", "n/a"}
@@ -109,11 +117,11 @@ def url_of(value: Any) -> str:
 
 
 async def ask(visit: Visit, url: str, *, fresh: bool = False) -> Observation:
-    """What a claimed address answers to one GET without credentials: ``{url, status, signed_out, state, page}`` or an
-    error.
+    """What a claimed address answers to one GET without credentials: ``{url, status, signed_out, lost, state, page}``
+    or an error.
 
-    ``state`` is a word for its health out of a JSON body, ``signed_out`` says that it led to a sign-in page, ``page``
-    that it is a web page.
+    ``state`` is what the body says of its health, ``signed_out`` that it led to a sign-in page, or is one, ``page``
+    that it is a web page, ``lost`` that this one says of itself that it was not found.
     """
     if not url:
         return {"url": "", "error": "no_url", "why": "No address is claimed."}
@@ -124,13 +132,16 @@ async def ask(visit: Visit, url: str, *, fresh: bool = False) -> Observation:
     if answer.ok and response is not None and response.truncated:
         return {"url": url, "error": "too_large", "why": answer.why}
     final = urlsplit(response.url) if response else urlsplit("")
-    body = answer.object()
+    page = bool(response and response.header("content-type").lower().startswith("text/html"))
+    text = response.body[:MAX_PAGE].decode("utf-8", "replace") if response and page else ""
+    led = bool(response and response.hops and _SIGN_IN.search(f"{final.hostname or ''}{final.path}"))
     return {
         "url": url,
         "status": answer.status,
-        "state": text_of(body.get("status") or body.get("state")),
-        "page": bool(response and response.header("content-type").lower().startswith("text/html")),
-        "signed_out": bool(response and response.hops and _SIGN_IN.search(f"{final.hostname or ''}{final.path}")),
+        "state": state_of(answer),
+        "page": page,
+        "signed_out": led or bool(_ASKS.search(text)),
+        "lost": bool(_LOST.search(text)),
     }
 
 
@@ -146,6 +157,8 @@ def runbook_found(url: str, observation: Observation) -> tuple[bool | None, str]
         return None, f"The runbook could not be reached. {why}"
     if observation.get("signed_out") or status in (401, 403):
         return None, "The runbook is behind a sign-in, so it cannot be seen from here."
+    if observation.get("lost") is True:
+        return None, f"The runbook's address answers {status}, with a page that says that it was not found."
     if isinstance(status, int) and 200 <= status < 300:
         return True, f"The runbook answers ({status})."
     if status == 410:
@@ -181,8 +194,8 @@ class Dependencies(Probe):
     ) -> Judgement:
         names, url = text_of(claims.get("names")), url_of(claims.get("health_url"))
         rule = (
-            f"Verified: 2xx without a word of ill health. Contradicted: 410, 5xx or such a word, {LOOKS} times some "
-            "seconds apart. Else it says nothing: 404 may be what those get who are not signed in, and a web page is "
+            f"Verified: 2xx without a word of ill health. Contradicted: 410, 5xx or such a word alone, {LOOKS} times "
+            "some seconds apart. Else it says nothing: 404 may be what who is not signed in gets, and a web page is "
             "for people to read."
         )
         if not url:
@@ -199,7 +212,7 @@ class Dependencies(Probe):
             return inconclusive("The address is behind a sign-in.", claimed=url, observed=seen)
         if observation.get("page") is True:
             return inconclusive("A web page stands at the address.", claimed=url, observed=seen, rule=rule)
-        if isinstance(status, int) and 200 <= status < 300 and state.casefold() not in _UNWELL:
+        if isinstance(status, int) and 200 <= status < 300 and not sounds_ill(state):
             return Judgement(VERIFIED, url, seen, "", f"The health address answers {seen}.", rule=rule, samples=1)
         looks = observation.get("looks")
         if _unwell(observation) and looks == LOOKS:

@@ -83,26 +83,32 @@ class Placement(PrometheusProbe):
             for node, labels in nodes.items()
         }
         wanted = texts_of(claims.get("instance_types"))
-        selector = [part.partition("=") for part in texts_of(claims.get("node_selector")) if "=" in part]
+        chosen = texts_of(claims.get("node_selector"))
+        selector = [(key, value) for text in chosen if (pair := _LABEL.match(text)) for key, value in [pair.groups()]]
+        unread = [text for text in chosen if not _LABEL.match(text)]
         seen = sorted({kind for kind in types.values() if kind})
-        if not wanted and not selector:
+        if not wanted and not chosen:
             return nothing_claimed(joined(seen))
-        claimed = joined([*wanted, *("=".join((key.strip(), value.strip())) for key, _, value in selector)])
+        claimed = joined([*wanted, *chosen])
         source = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''} of its pods, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": claimed, "observed": joined(seen) or "no instance type"}
         words["rule"] = "every node of its pods is of a claimed instance type and has the claimed labels"
-        allowed = {kind.casefold() for kind in wanted}
-        if wrong := sorted({kind for kind in seen if kind.casefold() not in allowed}) if wanted else []:
-            return Judgement(CONTRADICTED, reason=f"It also runs on {joined(wrong)}: {source}.", **words)
+        named = [word for text in wanted for word in _BETWEEN.split(text) if word]
+        other = sorted({kind for kind in seen if not any(map(_kind(kind).__eq__, map(_kind, named)))}) if wanted else []
         unknown = bool(wanted) and not all(types.values())
-        for key, _, value in selector:
-            name = "label_" + re.sub(r"[^a-zA-Z0-9_]", "_", key.strip())
+        for key, value in selector:
+            name = "label_" + re.sub(r"[^a-zA-Z0-9_]", "_", key)
             held = {text_of(labels.get(name)) for labels in nodes.values()}
-            if other := sorted(text for text in held if text and text != value.strip()):
-                return Judgement(
-                    CONTRADICTED, reason=f"{key.strip()} is {joined(other)} on one of the {source}.", **words
-                )
+            if wrong := sorted(text for text in held if text and text != value):
+                return Judgement(CONTRADICTED, reason=f"{key} is {joined(wrong)} on one of the {source}.", **words)
             unknown |= "" in held
+        if other and all(map(_INSTANCE_TYPE.match, named)):
+            return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}: {source}.", **words)
+        if other or unread:
+            why = f"Whether {joined(other) or 'what it runs on'} is meant by {joined([*wanted, *unread], 3)}, a person"
+            return inconclusive(
+                f"{why} must tell: {source}.", claimed=claimed, observed=joined(seen), rule=words["rule"]
+            )
         if unknown:
             why = (
                 f"kube-state-metrics does not tell all the labels that are claimed (metric-labels-allowlist): {source}."
@@ -243,3 +249,15 @@ class GpuTypes(PrometheusProbe):
             return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}; {source}.", **words)
         why = f"Whether {joined(types)} is what is claimed cannot be told; {source}."
         return inconclusive(why, claimed=joined(wanted), observed=joined(types), rule=words["rule"])
+
+
+# key=value, in whatever quotes.
+_LABEL = re.compile(r"([^\s=!<>]+)\s*={1,2}\s*[\"']?([^\s\"'=]*)[\"']?\Z")
+_BETWEEN = re.compile(r"\([^)]*\)|[\s,;|/]+|\bor\b|\band\b")
+# p5.48xlarge, a2-highgpu-1g, Standard_NC24ads_A100_v4: what providers call a type, with a number in it.
+_INSTANCE_TYPE = re.compile(r"(?=\D*\d)[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)+\Z")
+
+
+def _kind(text: str) -> str:
+    """An instance type as it is compared: some write it with the provider's prefix."""
+    return re.sub(r"\A(?:standard_|ml\.)", "", text.casefold())
