@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
 from checklists.evidence.probes.prometheus.base import Scope, pattern_of, workload_of
-from checklists.evidence.probes.prometheus.load import PER_DAY, undisturbed
+from checklists.evidence.probes.prometheus.load import PER_DAY, peaks_by_day, summaries, undisturbed
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
 from checklists.evidence.probes.prometheus.scaling import SUSTAINED, sustained
 from checklists.evidence.sources.prometheus import Reading, Series
@@ -862,6 +862,47 @@ def test_a_cache_series_that_others_have_may_be_a_recorded_one(
         "observability.cache", {"metric_names": "our:cache"}, observation, {}
     )
     assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+@pytest.mark.parametrize(("goal", "verdict"), [(10_000, V), (5_000, I)])
+def test_replicas_with_other_bounds_are_added_up_only_where_they_share_a_bound(goal: int, verdict: str) -> None:
+    """One replica's 100 requests took at most 1 s (bounds 1, 10), the other's at most 5 s (bounds 5, 10)."""
+    gained = {"1": "100", "5": "100", "10": "200", "+Inf": "200"}
+    counts = {"1": "1", "5": "1", "10": "2", "+Inf": "2"}
+
+    def handle(request: Request) -> None:
+        url = urlsplit(request.path)
+        query = parse_qs(url.query).get("query", [""])[0]
+        by_le = gained if query.startswith("sum by (le)") else counts if query.startswith("count by (le)") else {}
+        rows = [{"metric": {"le": le}, "value": [1, value]} for le, value in by_le.items()]
+        data: Any = {"resultType": "vector", "result": rows}
+        if url.path.endswith("/values"):
+            data = ["vllm:e2e_request_latency_seconds_bucket", "vllm:e2e_request_latency_seconds_count"]
+        request.reply(200, {"status": "success", "data": data})
+
+    target = Target("main", "http://10.9.9.9:8000", labels={"job": "chat"})
+    with serving(handle) as server:
+        observation, _ = observe("prometheus.latency", replace(target, prometheus_url=server.url))
+    judgement = judged("prometheus.latency", {"phase": "end_to_end", "p50_ms": goal, "p95_ms": goal}, observation)
+    assert (judgement.verdict, judgement.samples) == (verdict, 200)
+
+
+def test_peaks_of_replicas_at_different_moments_are_no_peak_of_all_and_their_mean_is_no_mean() -> None:
+    """Two replicas, each of which had 10 requests for a moment of every step, one after the other."""
+    steps = [at * 300.0 for at in range(10 * PER_DAY)]
+    history = {
+        "running": dict.fromkeys(steps, 2.0),
+        "running_peak": dict.fromkeys(steps, 11.0),
+        "running_most": dict.fromkeys(steps, 20.0),
+        "waiting": dict.fromkeys(steps, 0.0),
+    }
+    seen = {"load": summaries(history), "days": peaks_by_day(history)}
+    claim = {"peak": 15, "steady": 5, "unit": "concurrent_requests"}
+    judgement = judged("prometheus.load-profile", claim, seen)
+    assert (judgement.verdict, judgement.observed) == (I, "peak 11, mean 2")
+    assert judged("prometheus.load-profile", {**claim, "peak": 10}, seen).verdict == C
+    assert judged("prometheus.load-profile", {**claim, "steady": 1}, seen).verdict == C
+    assert judged("prometheus.load-profile", {"peak": 20, "unit": "concurrent_requests"}, seen).verdict == V
 
 
 def test_what_was_done_while_a_replica_was_not_scraped_is_not_all_that_was_done() -> None:

@@ -118,6 +118,12 @@ class Scope:
             reading = await self.prometheus.instant(f"sum by (le) (increase({own}[{WINDOW}]) and {own})")
             if reading.error:
                 return None, reading
+            if len(reading.series) > 1:
+                # Replicas of two versions may have other bounds: only where all have one is the sum of counts known.
+                shared = await self.prometheus.instant(f"count by (le) ({own})")
+                if shared.error:
+                    return None, shared
+                reading = reading.with_common("le", shared)
             if (found := reading.histogram(name)) is not None:
                 if found.count > 0:
                     return found.scaled(meaning.factor), reading
