@@ -291,8 +291,9 @@ def _by_account(
         return inconclusive(f"{where_of(observation)} counts no {series} {_week(observation)}.", claimed=claimed)
     dear = spend / least * size
     cheap = spend / most * size if most else None
-    if currency not in ("", "USD"):
-        why = f"The proxy counts in US dollars ({short(dear)} {shown}), the claim is in {currency}."
+    if currency != "USD":
+        why = f"The proxy counts in US dollars ({short(dear)} {shown}), the claim "
+        why += f"is in {currency}." if currency else "names no currency."
         return inconclusive(why, claimed=claimed, observed=short(dear), unit=shown, rule=_COST_RULE)
     source = f"{where_of(observation)} {_week(observation)}"
     reason = f"{short(spend)} USD were spent on {int(least)} {series}: {short(dear)} {shown}; {source}."
