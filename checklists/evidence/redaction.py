@@ -5,16 +5,30 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from html import escape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 MASK = "•••"
 _TOKEN_LIKE = re.compile(
     r"(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
     r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
+    r"|\b[srp]k_(?:live|test)_[A-Za-z0-9]{8,}|\bgithub_pat_[A-Za-z0-9_]{16,}|\bglpat-[A-Za-z0-9_-]{8,}"
+    r"|\bxox[a-z]-[A-Za-z0-9-]{8,}|\bA[KS]IA[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{30,}"
+    r"|(?<=://)[^\s/@:\"']{1,100}:[^\s/@\"']{1,200}(?=@)"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
+)
+# What a body calls a secret: as a JSON field, a parameter of an address, or a header.
+_CALLED_SECRET = re.compile(
+    r"((?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|secret(?:[_-]?key)?|passw(?:or)?d|authorization)"
+    r"[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{6,})"
+    r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{16,})",  # short ones are words of a language model
+    re.IGNORECASE,
 )
 
 # NUL and halves of surrogate pairs, which JSON can spell and PostgreSQL cannot hold.
@@ -36,7 +50,15 @@ def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
             except (binascii.Error, UnicodeDecodeError):
                 continue
             secrets.update({plain, plain.partition(":")[2]})
-    return frozenset(secret for secret in secrets if secret)
+    return frozenset(form for secret in secrets if secret for form in _forms(secret))
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is and as an answer may spell it: in JSON, in an address, in HTML."""
+    if len(secret) < 8:
+        return {secret}
+    in_json = json.dumps(secret)[1:-1]
+    return {secret, in_json, in_json.replace("/", "\\/"), quote(secret, safe=""), quote_plus(secret), escape(secret)}
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
@@ -89,7 +111,18 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
 
 
-def redact_body(body: str, secrets: Iterable[str]) -> str:
-    """An answer's text as it may be kept: without secrets, tokens and e-mail addresses."""
+def redact_body(body: str, secrets: Iterable[str], *, cut: bool = False) -> str:
+    """An answer's text as it may be kept: without secrets, tokens and e-mail addresses.
+
+    ``cut``: the text goes on beyond its end, where it may hold the beginning of a secret.
+    """
+    if cut:
+        body = body[: len(body) - max((_begun(body, secret) for secret in secrets), default=0)]
     cleaned: str = redact(body, secrets)
+    cleaned = _CALLED_SECRET.sub(lambda found: f"{found[1] or found[3]}{MASK}", cleaned)
     return _EMAIL.sub(MASK, cleaned)
+
+
+def _begun(body: str, secret: str) -> int:
+    """How many characters at the end of a body are the beginning of a secret; a few may be chance."""
+    return next((n for n in range(min(len(secret) - 1, len(body)), 3, -1) if body.endswith(secret[:n])), 0)

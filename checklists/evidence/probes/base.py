@@ -338,7 +338,10 @@ class Visit:
     def clean_exchanges(self) -> list[Exchange]:
         """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
         secrets = secrets_of(self.target.headers)
-        return [replace(exchange, body=redact_body(exchange.body, secrets)) for exchange in self.exchanges]
+        return [
+            replace(exchange, body=redact_body(exchange.body, secrets, cut=exchange.truncated))
+            for exchange in self.exchanges
+        ]
 
 
 def _size(answer: Answer) -> int:
