@@ -18,11 +18,23 @@ _TOKEN_LIKE = re.compile(
     r"(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
     r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
-    r"|\b[srp]k_(?:live|test)_[A-Za-z0-9]{8,}|\bgithub_pat_[A-Za-z0-9_]{16,}|\bglpat-[A-Za-z0-9_-]{8,}"
-    r"|\bxox[a-z]-[A-Za-z0-9-]{8,}|\bA[KS]IA[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{30,}"
-    r"|(?<=://)[^\s/@:\"']{1,100}:[^\s/@\"']{1,200}(?=@)"
-    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
+# Shapes that are looked for only where a text holds what they all have.
+_MARKED = {
+    mark: re.compile(pattern)
+    for mark, pattern in {
+        "k_live_": r"\b[srp]k_live_[A-Za-z0-9]{8,}",
+        "k_test_": r"\b[srp]k_test_[A-Za-z0-9]{8,}",
+        "github_pat_": r"\bgithub_pat_[A-Za-z0-9_]{16,}",
+        "glpat-": r"\bglpat-[A-Za-z0-9_-]{8,}",
+        "xox": r"\bxox[a-z]-[A-Za-z0-9-]{8,}",
+        "AKIA": r"\bAKIA[A-Z0-9]{16}\b",
+        "ASIA": r"\bASIA[A-Z0-9]{16}\b",
+        "AIza": r"\bAIza[A-Za-z0-9_-]{30,}",
+        "://": r"(?<=://)[^\s/@:\"']{1,100}:[^\s/@\"']{1,200}(?=@)",
+        "PRIVATE KEY": r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?",
+    }.items()
+}
 # What a body calls a secret: as a JSON field, a parameter of an address, or a header.
 _CALLED_SECRET = re.compile(
     r"((?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|secret(?:[_-]?key)?|passw(?:or)?d|authorization)"
@@ -30,6 +42,7 @@ _CALLED_SECRET = re.compile(
     r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{16,})",  # short ones are words of a language model
     re.IGNORECASE,
 )
+_CALLS = ("key", "secret", "passw", "authorization", *(f"token{end}" for end in "\"'=: "))
 
 # NUL and halves of surrogate pairs, which JSON can spell and PostgreSQL cannot hold.
 _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
@@ -92,7 +105,11 @@ def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
 
 @functools.lru_cache(maxsize=2048)
 def _short_storable(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", _TOKEN_LIKE.sub(MASK, text))
+    text = _TOKEN_LIKE.sub(MASK, text)
+    for mark, pattern in _MARKED.items():
+        if mark in text:
+            text = pattern.sub(MASK, text)
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _storable(text: str) -> str:
@@ -119,7 +136,9 @@ def redact_body(body: str, secrets: Iterable[str], *, cut: bool = False) -> str:
     if cut:
         body = body[: len(body) - max((_begun(body, secret) for secret in secrets), default=0)]
     cleaned: str = redact(body, secrets)
-    cleaned = _CALLED_SECRET.sub(lambda found: f"{found[1] or found[3]}{MASK}", cleaned)
+    lower = cleaned.lower()
+    if any(word in lower for word in _CALLS):
+        cleaned = _CALLED_SECRET.sub(lambda found: f"{found[1] or found[3]}{MASK}", cleaned)
     return _EMAIL.sub(MASK, cleaned)
 
 

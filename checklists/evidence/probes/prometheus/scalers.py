@@ -207,8 +207,8 @@ _SIGNALS = frozenset(["waiting", "running", "cache", "gpu", "first"])
 
 
 def _more_than(signal: str, metrics: Iterable[str]) -> bool:
-    """Whether a claim names a signal besides those that any of these metrics has."""
-    return bool((_words(signal) & _SIGNALS) - {word for name in metrics for word in _words(name)})
+    """Whether a claim names a signal besides the CPU or memory, and the scaler knows only these."""
+    return bool(_words(signal) & _SIGNALS) and set(metrics) <= {"cpu", "memory"}
 
 
 def _words(text: str) -> set[str]:
