@@ -341,6 +341,9 @@ def test_another_model_contradicts() -> None:
         ("Qwen3-8B", "Qwen/Qwen3-8B", "inconclusive"),  # no word of whose
         ("Our support assistant", "Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "/models/Qwen3-8B", "inconclusive"),
+        ("Qwen/Qwen3-8B", "support-ft/checkpoint-500", "inconclusive"),  # folders of a training run
+        ("Qwen/Qwen3-8B", "checkpoint-500/merged", "inconclusive"),
+        ("Qwen/Qwen3-8B", "support-ft/final", "inconclusive"),
         ("Qwen/Qwen3-8B", "/models/Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/assistant", "inconclusive"),
@@ -847,6 +850,16 @@ def test_a_reflected_origin_with_credentials_contradicts_the_endpoint_and_sessio
     verdicts = {"oidc": "contradicted", "api_key": "inconclusive", "": "inconclusive"}
     for scheme, verdict in verdicts.items():
         assert judge("tls.headers", "security.access-control", {"scheme": scheme}, observation).verdict == verdict
+
+
+def test_plain_http_that_only_leads_to_https_is_no_contradiction() -> None:
+    plain = {"https": False, "public": True, "status": 200}
+    claims = {"scheme": "api_key"}
+    assert judge("tls.headers", "security.access-control", claims, plain).verdict == "contradicted"
+    with serving(lambda request: request.reply(308, b"", {"Location": "https://models.example.org/v1"})) as server:
+        observation = observe("tls.headers", server, stack="vllm") | {"public": True}
+    judgement = judge("tls.headers", "security.access-control", claims, observation)
+    assert (judgement.verdict, judgement.observed) == ("inconclusive", "plain http, sent on to https")
 
 
 def test_any_origin_without_credentials_is_no_contradiction() -> None:

@@ -24,6 +24,7 @@ from checklists.evidence.probes.prometheus.base import Scope, pattern_of, worklo
 from checklists.evidence.probes.prometheus.load import PER_DAY, peaks_by_day, summaries, undisturbed
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
 from checklists.evidence.probes.prometheus.scaling import SUSTAINED, sustained
+from checklists.evidence.sources.exporters import GATEWAYS
 from checklists.evidence.sources.prometheus import Reading, Series
 from checklists.evidence.stacks import STACKS
 from tests.evidence.loopback import Request, observe, serving
@@ -449,6 +450,8 @@ TOLD: list[Case] = [
     ({"classes": ["timeout"]}, {"kinds": OWN, "known": True}, C, "can count timeout"),
     ({"classes": ["timeout"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, I, "istio_requests"),
     ({"classes": ["refusal"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, C, "count refusal"),
+    ({"classes": ["timeout"]}, {"kinds": OWN, "known": True, "before": ["kong_http_requests_total"]}, I, "kong_http"),
+    ({"classes": ["refusal"]}, {"kinds": OWN, "known": True, "before": ["apisix_http_status"]}, C, "count refusal"),
     ({"classes": ["tokenizer"]}, {"kinds": {}, "able": ["litellm_x_failures"], "known": True}, I, "did not happen"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": False}, I, "none of the names is known"),
     ({}, {"kinds": KINDS}, I, "Seen: overloaded, validation"),
@@ -891,6 +894,22 @@ def test_replicas_with_other_bounds_are_added_up_only_where_they_share_a_bound(g
         observation, _ = observe("prometheus.latency", replace(target, prometheus_url=server.url))
     judgement = judged("prometheus.latency", {"phase": "end_to_end", "p50_ms": goal, "p95_ms": goal}, observation)
     assert (judgement.verdict, judgement.samples) == (verdict, 200)
+
+
+def test_whether_any_gateway_counts_failures_is_asked_before_one_is_called_untold() -> None:
+    def handle(request: Request) -> None:
+        query = parse_qs(urlsplit(request.path).query).get("match[]", [""])[0]
+        data: Any = {"resultType": "vector", "result": []}
+        if urlsplit(request.path).path.endswith("/values"):
+            kept = ["kong_http_requests_total"] if "kong_http_requests" in query else []
+            data = kept if "__name__" in query else ["vllm:request_success_total"]
+        request.reply(200, {"status": "success", "data": data})
+
+    target = Target("main", "http://10.9.9.9:8000", labels={"job": "chat"})
+    with serving(handle) as server:
+        observation, _ = observe("prometheus.errors", replace(target, prometheus_url=server.url))
+    assert judged("prometheus.errors", {"classes": ["timeout"]}, observation).verdict == I
+    assert len(GATEWAYS) <= 20  # so many names are asked for at once
 
 
 def test_peaks_of_replicas_at_different_moments_are_no_peak_of_all_and_their_mean_is_no_mean() -> None:

@@ -342,6 +342,8 @@ def test_what_is_no_valid_document_is_contradicted(document: Any) -> None:
         (b"<!doctype html><form>", {"Content-Type": "text/html"}, "A web page stands at the document's address"),
         (b" " * 70_000, None, "too large"),
         ({"descriptor": {"title": "x"}}, None, "nothing in it is claimed too"),
+        ({"code": 401, "message": "sign in first"}, None, "speaks of a failure"),  # with a 200
+        ({"error": "unauthorized"}, None, "speaks of a failure"),
     ],
 )
 def test_a_document_that_cannot_be_read_or_compared_is_inconclusive(document: Any, headers: Any, words: str) -> None:

@@ -18,7 +18,7 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
-    number_of,
+    tells_of_failure,
     text_of,
 )
 from checklists.evidence.stacks import Route
@@ -225,23 +225,12 @@ def _outcome(answer: Answer, kind: str = "") -> int | str:
         return answer.error.code or answer.error.kind
     if answer.ok and answer.response and answer.response.header("content-type").lower().startswith("text/html"):
         return "web_page"
-    if answer.ok and _says_no(answer.object()):
+    if answer.ok and tells_of_failure(answer.object()):
         return "error_in_the_body"
     if kind == "main" and answer.response and answer.flaw:
         begins = answer.response.body.lstrip()[:1] in (b"{", b"[")
         return answer.status or 0 if answer.response.truncated and begins else "no_json"
     return answer.status or 0
-
-
-def _says_no(body: Mapping[str, Any]) -> bool:
-    """Whether a JSON object speaks of a failure, in one of the ways in which gateways do."""
-    if body.get("error") or body.get("errors") or False in (body.get("success"), body.get("ok")):
-        return True
-    codes = [number_of(body.get(key)) for key in ("code", "status", "statusCode", "status_code", "errcode", "ret")]
-    if any(code is not None and 400 <= code < 600 for code in codes):
-        return True
-    told = bool(body.get("message") or body.get("msg")) and not body.get("data")
-    return told and any(code not in (None, 200) for code in codes)
 
 
 def _good(outcome: Any) -> bool:

@@ -455,6 +455,17 @@ def moment(at: float | None) -> str:
         return "an unknown time"
 
 
+def tells_of_failure(body: Mapping[str, Any]) -> bool:
+    """Whether a JSON object speaks of a failure, in one of the ways in which gateways do."""
+    if body.get("error") or body.get("errors") or False in (body.get("success"), body.get("ok")):
+        return True
+    codes = [number_of(body.get(key)) for key in ("code", "status", "statusCode", "status_code", "errcode", "ret")]
+    if any(code is not None and 400 <= code < 600 for code in codes):
+        return True
+    told = bool(body.get("message") or body.get("msg")) and not body.get("data")
+    return told and any(code not in (None, 200) for code in codes)
+
+
 def state_of(answer: Answer) -> str:
     """What a good answer says of the health of who gave it, in its own words; empty where it says nothing of it."""
     body = answer.json()
