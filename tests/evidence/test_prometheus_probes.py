@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checklists.evidence.probes import PROBES, Judgement, Target
+from checklists.evidence.probes import PROBES, Judgement, Target, Visit
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
 from checklists.evidence.probes.prometheus.base import Scope, pattern_of, workload_of
 from checklists.evidence.probes.prometheus.load import PER_DAY, peaks_by_day, summaries, undisturbed
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
 from checklists.evidence.probes.prometheus.scaling import SUSTAINED, sustained
 from checklists.evidence.sources.exporters import GATEWAYS
-from checklists.evidence.sources.prometheus import Reading, Series
+from checklists.evidence.sources.prometheus import Prometheus, Reading, Series
 from checklists.evidence.stacks import STACKS
-from tests.evidence.loopback import Request, observe, serving
+from tests.evidence.loopback import Request, observe, run, serving
 
 HEAD = {"where": 'Prometheus at http://p:9090, {job="chat"}', "stack": "vllm", "window": "in the last 7 days"}
 V, C, I = "verified", "contradicted", "inconclusive"  # noqa: E741
@@ -894,6 +894,17 @@ def test_replicas_with_other_bounds_are_added_up_only_where_they_share_a_bound(g
         observation, _ = observe("prometheus.latency", replace(target, prometheus_url=server.url))
     judgement = judged("prometheus.latency", {"phase": "end_to_end", "p50_ms": goal, "p95_ms": goal}, observation)
     assert (judgement.verdict, judgement.samples) == (verdict, 200)
+
+
+@pytest.mark.parametrize(("stack", "name", "own"), [("vllm", "DCGM_FI_DEV_FB_USED", False), ("kserve", "nv_gpu", True)])
+def test_gpus_that_share_only_a_label_with_the_endpoint_may_be_others_of_its_host(
+    stack: str, name: str, own: bool
+) -> None:
+    name = {"nv_gpu": "nv_gpu_memory_used_bytes"}.get(name, name)
+    scope = Scope(Prometheus(Visit(Target("main", ""), None)), {"host": "gpu-1"}, frozenset({name}), STACKS[stack])  # type: ignore[arg-type]
+    assert run(scope.gpu_series([name]))[:2] == (name, own)
+    held = {**MEMORY, "own": own}
+    assert judged("prometheus.peak-memory", {"gib_per_replica": 60}, held).verdict == (C if own else I)
 
 
 def test_whether_any_gateway_counts_failures_is_asked_before_one_is_called_untold() -> None:

@@ -174,10 +174,12 @@ class Scope:
 
     async def gpu_series(self, names: Iterable[str]) -> tuple[str, bool, Outcome]:
         """The first of these names that tells of the GPUs the endpoint runs on, and whether they are its own: else
-        they are those of its hosts, which others may use too. An empty name if there is none."""
+        they are those of its hosts, which others may use too. An empty name if there is none.
+
+        A label that a GPU exporter's series share with the endpoint's may be that of their host."""
         names = tuple(names)
         if found := next((n for n in names if self._exports(n) or (n in self.names and not self.pods)), ""):
-            return found, True, Outcome()
+            return found, self._exports(found), Outcome()
         expression = self._gpus("", f"last_over_time({{}}[{WINDOW}])", {"__name__": any_of(names)})
         if not expression:
             return "", False, Outcome()
