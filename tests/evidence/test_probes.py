@@ -722,6 +722,29 @@ def test_phases_with_samples_are_verified_missing_ones_contradicted_empty_ones_o
     assert present(item, TGI, phases=["first_token"]).verdict == "contradicted"
 
 
+@pytest.mark.parametrize(
+    ("name", "stack", "phase"),
+    [
+        ("tgi_batch_forward_duration", "tgi", "prefill"),  # by the label method, TGI 3.3
+        ("llamacpp:prompt_seconds_total", "llamacpp", "prefill"),  # a sum of seconds
+        ("vllm:request_decoding_seconds", "vllm", "decode"),  # as a later version may call it
+    ],
+)
+def test_a_phase_that_may_be_told_under_another_name_is_not_missing(name: str, stack: str, phase: str) -> None:
+    observation = {
+        "where": "/metrics",
+        "stack": stack,
+        "names": [f"{name}_bucket", f"{name}_count"],
+        "complete": True,
+        "meanings": {"requests_total": {"name": "r", "value": 5, "samples": 5}},
+    }
+    item = "observability.latency-breakdown"
+    judged = PROBES["metrics.present"].judge(item, {"phases": [phase]}, observation)
+    assert (judged.verdict, f"{name} may." in judged.reason) == ("inconclusive", True), judged.reason
+    nothing = PROBES["metrics.present"].judge(item, {"phases": [phase]}, observation | {"names": ["tgi_queue_size"]})
+    assert nothing.verdict == "contradicted"
+
+
 def test_claimed_cache_series_are_there_or_not() -> None:
     item = "observability.cache"
     assert present(item, metric_names="vllm:kv_cache_usage_perc, vllm:prefix_cache_hits_total").verdict == "verified"

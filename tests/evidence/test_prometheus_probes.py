@@ -750,6 +750,13 @@ def test_the_labels_of_an_endpoint_select_its_series_and_stay_texts() -> None:
     assert observation["stack"] == "vllm"
 
 
+def test_a_question_is_kept_whole_so_that_it_can_be_asked_again() -> None:
+    with serving(api(["vllm:num_requests_waiting"], [])) as server:
+        observation, asked = seen(server, labels={"job": "a" * 400, "namespace": "b" * 300})
+    assert max(map(len, observation["queries"])) > 700
+    assert set(observation["queries"]) <= set(asked)
+
+
 @pytest.mark.parametrize("name", ["__name__", "a-b", 'x="y",job'])
 def test_a_label_with_an_impossible_name_is_an_outcome_and_nothing_is_sent(name: str) -> None:
     with serving(api([], [])) as server:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checklists.evidence.probes import Target, Visit
 from checklists.evidence.redaction import MASK, redact, redact_body, redact_bytes, secrets_of
+from checklists.evidence.transcripts import Exchange
 
 
 def test_header_values_and_the_token_behind_the_scheme_are_secrets() -> None:
@@ -77,6 +79,13 @@ def test_our_own_key_goes_however_an_answer_spells_it() -> None:
 def test_the_beginning_of_a_secret_at_a_cut_is_not_kept() -> None:
     assert redact_body("echo: open-ses", {"open-sesame-42"}, cut=True) == "echo: "
     assert redact_body("echo: open-ses", {"open-sesame-42"}) == "echo: open-ses"
+
+
+def test_what_is_kept_of_a_visit_holds_our_key_neither_in_a_type_nor_at_a_cut() -> None:
+    visit = Visit(Target("main", "http://m", headers={"X-Key": "open-sesame-42"}), None)  # type: ignore[arg-type]
+    visit.exchanges = [Exchange("GET /", 200, "text/open-sesame-42", "you sent open-sesa", True)]
+    (kept,) = visit.clean_exchanges()
+    assert (kept.content_type, kept.body) == (f"text/{MASK}", "you sent ")
 
 
 def test_what_no_database_holds_goes_too() -> None:

@@ -339,7 +339,11 @@ class Visit:
         """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
         secrets = secrets_of(self.target.headers)
         return [
-            replace(exchange, body=redact_body(exchange.body, secrets, cut=exchange.truncated))
+            replace(
+                exchange,
+                content_type=redact(exchange.content_type, secrets),
+                body=redact_body(exchange.body, secrets, cut=exchange.truncated),
+            )
             for exchange in self.exchanges
         ]
 

@@ -44,6 +44,20 @@ from checklists.evidence.stacks import (
 
 MAX_NAMES = 600
 _WORD = re.compile(r"[:_]")
+# What a series of seconds may be called that tells a phase under a name, or by a label, that no table has.
+_MAY_TELL = {
+    phase: re.compile(pattern)
+    for phase, pattern in {
+        "queue": r"queue|wait",
+        "prefill": r"prefill|prompt|forward|stage",
+        "first_token": r"first_(?:token|chunk|response)|ttft",
+        "decode": r"decod|generation|predicted|forward|stage",
+        "per_output_token": r"per_(?:output_)?token|inter_token|tpot|itl",
+        "inference": r"inference|forward|compute|execut",
+        "end_to_end": r"e2e|end_to_end|request_(?:total_)?(?:duration|latency|time)",
+    }.items()
+}
+_OF_TIME = re.compile(r"seconds|duration|latency|_time(?:_|\Z)|_[mu]s(?:_|\Z)")
 _AROUND = re.compile(r"\{[^}]*\}|\[[^\]]*\]")  # labels and ranges
 _SUFFIXES = ("", "_total", "_bucket", "_count", "_sum", "_info")
 
@@ -188,6 +202,9 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
         return inconclusive(_too_long(observation, missing), **found_words)
     if missing and not _used(observation):
         return inconclusive(_unused(observation, missing), **found_words)
+    if missing and (others := [name for phase in missing for name in _may_tell(phase, observation)]):
+        what = f"{place_of(observation)} exports no series that is known to tell {joined(missing)}"
+        return inconclusive(f"{what}; {joined(others, 3)} may.", rule=rule, **found_words)
     if missing:
         return Judgement(
             CONTRADICTED,
@@ -225,6 +242,19 @@ def metric_names(value: Any) -> list[str]:
 def _looks_named(text: str) -> bool:
     """Whether a text is surely meant as the name of a metric, not as a word for what it measures."""
     return is_metric(text) and bool(_WORD.search(text))
+
+
+def _may_tell(phase: str, observation: Observation) -> list[str]:
+    """Names of times that stand for no phase in the stack's table and may tell this one, without their endings."""
+    stack = STACKS.get(text_of(observation.get("stack")))
+    known = {name for name, meaning in stack.metrics.items() if meaning.key in PHASES.values()} if stack else set()
+    bases = {
+        re.sub(r"_(?:bucket|count|sum|created)\Z", "", text_of(name)) for name in list_of(observation.get("names"))
+    }
+    pattern = _MAY_TELL["end_to_end" if phase == "request" else phase]
+    return sorted(
+        name for name in bases - known if _own(name, observation) and _OF_TIME.search(name) and pattern.search(name)
+    )
 
 
 def _named(claimed: list[str], observation: Observation, known: list[str], what: str) -> Judgement:

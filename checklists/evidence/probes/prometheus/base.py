@@ -26,7 +26,16 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.sources.exporters import GPU_IDS
-from checklists.evidence.sources.prometheus import Outcome, Prometheus, Reading, any_of, is_label, is_metric, matchers
+from checklists.evidence.sources.prometheus import (
+    MAX_QUERY,
+    Outcome,
+    Prometheus,
+    Reading,
+    any_of,
+    is_label,
+    is_metric,
+    matchers,
+)
 from checklists.evidence.stacks import COUNTER_MEANINGS, STACKS, Meaning, Stack, stack_of_metrics
 
 KUBERNETES = ("prometheus", "kubernetes")  # what a probe reads that joins pods
@@ -383,7 +392,7 @@ class PrometheusProbe(Probe):
         if scope is None:
             return head
         seen = await self.read(scope, visit.target)
-        return {**head, **seen, "queries": [query[:500] for query in scope.prometheus.queries[:20]]}
+        return {**head, **seen, "queries": [query[:MAX_QUERY] for query in scope.prometheus.queries[:20]]}
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
