@@ -303,6 +303,12 @@ def test_a_document_that_says_something_else_than_the_claims_is_contradicted(oth
         ({"identity.name-version": {"model_id": "house/Assist 8B"}}, SPEC),
         ({"identity.name-version": {"version": "v1.0"}}, SPEC),
         ({}, {**SPEC, "config": {**SPEC["config"], "paramSize": "10b"}}),  # as rounded as names are
+        ({}, {**SPEC, "config": {**SPEC["config"], "precision": "float8_e4m3fn"}}),
+        ({}, {**SPEC, "config": {**SPEC["config"], "precision": "mixed"}}),  # no word of the checklist's
+        (
+            {"compute.quantization": {"formats": ["awq"]}},
+            {**SPEC, "config": {**SPEC["config"], "quantization": "awq_marlin"}},
+        ),
     ],
 )
 def test_the_same_in_other_letters_and_a_rounded_size_are_no_conflict(others: Any, spec: Any) -> None:

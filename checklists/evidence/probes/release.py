@@ -36,6 +36,7 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.capacity import size_of
 from checklists.evidence.probes.identity import same_name
+from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS
 from checklists.journal.errors import Invalid
 from checklists.registry import modelspec
 from checklists.registry.architecture import shape
@@ -238,7 +239,11 @@ COMPARED = tuple(
     if place.item.startswith(("identity.", "compute.")) and path not in ("descriptor.family", "descriptor.datasetsURL")
 )
 SHAPE = {"numLayers": "layers", "numAttentionHeads": "heads", "numKVHeads": "kv_heads", "hiddenSize": "hidden"}
-_WORDS = {"float32": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
+# What the document may call a format, and the checklist's word for it.
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "config.precision": {**PRECISIONS, "float8": "fp8", "float4": "fp4"},
+    "config.quantization": QUANTISATIONS,
+}
 
 
 class ResourceContract(Probe):
@@ -351,8 +356,8 @@ def _compared(
     for path in COMPARED:
         place = PLACES[path]
         value, wanted = said.get(path), others.get(place.item, {}).get(place.claim)
-        if value and wanted:
-            yield path, _told(value), _told(wanted), _same(path, value, wanted)
+        if value and wanted and (same := _same(path, value, wanted)) is not None:
+            yield path, _told(value), _told(wanted), same
     known = dict_of(observation.get("shape"))
     for name, field in SHAPE.items():
         value = said.get(f"config.transformerConfig.{name}")
@@ -369,11 +374,12 @@ def _told(value: Any) -> str:
     return joined([text_of(one) for one in value]) if isinstance(value, list) else text_of(value)
 
 
-def _same(path: str, value: Any, wanted: Any) -> bool:
+def _same(path: str, value: Any, wanted: Any) -> bool | None:
+    """``None`` where the document speaks of a format for which the checklist has no word."""
     if isinstance(wanted, list):  # choices: what the document names must be among what is claimed
         words = value if isinstance(value, list) else re.split(r"[\s,;/+]+", str(value).casefold())
-        meant = {_WORDS.get(str(word), str(word)) for word in words if word}
-        return meant <= set(texts_of(wanted))
+        meant = {_WORDS[path].get(str(word), "") if path in _WORDS else str(word) for word in words if word}
+        return None if "" in meant else meant <= set(texts_of(wanted))
     one, other = text_of(value), text_of(wanted)
     if path == "descriptor.name":
         tails = [re.sub(r"[\W_]+", "", text.rpartition("/")[2].casefold()) for text in (one, other)]
