@@ -67,6 +67,16 @@ def test_quantised_weights_are_not_of_the_format_they_are_reckoned_in(
     assert judged.verdict == verdict, judged
 
 
+@pytest.mark.parametrize(
+    ("claimed", "verdict"), [("int4", "inconclusive"), ("int8", "inconclusive"), ("bf16", "contradicted")]
+)
+def test_five_bits_are_neither_four_nor_eight_and_no_whole_format(claimed: str, verdict: str) -> None:
+    observation = {"readings": [{"means": "precision", "value": "Q5_K_M", "where": "ftype of /v1/models"}]}
+    claims = {"gpu_types": "L4", "precisions": [claimed]}
+    judged = PROBES["serving.arguments"].judge("identity.gpu-precision", claims, observation)
+    assert judged.verdict == verdict, judged.reason
+
+
 def test_a_kv_cache_in_another_format_is_told_and_settles_nothing() -> None:
     with recordings()["vllm-0.6"].served() as server:
         observation, _ = observe("serving.arguments", Target("main", server.url))

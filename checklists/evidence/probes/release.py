@@ -308,10 +308,10 @@ async def _fetched(visit: Visit, url: str) -> Observation:
     kind, text = answer.response.header("content-type"), answer.response.text
     if "html" in kind or text.lstrip()[:1] == "<":
         return {"error": "unread", "why": "A web page stands at the document's address, perhaps to sign in."}
-    if tells_of_failure(answer.object()):
-        return {"error": "unread", "why": "What answers at the document's address speaks of a failure."}
     if answer.response.truncated or len(answer.response.body) > modelspec.MAX_BYTES:
         return {"error": "unread", "why": "The document is too large to be read."}
+    if tells_of_failure(answer.object()):
+        return {"error": "unread", "why": "What answers at the document's address speaks of a failure."}
     return {"where": "The document at the claimed address", **await asyncio.to_thread(_parsed, text)}
 
 
