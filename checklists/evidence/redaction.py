@@ -125,7 +125,18 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     return body
 
 
-_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}(?![A-Za-z0-9-])"
+)  # no name@v1.2
+
+
+def without_addresses(value: Any) -> Any:
+    """The same JSON value without the e-mail addresses in its texts."""
+    if isinstance(value, str):
+        return _EMAIL.sub(MASK, value) if "@" in value else value
+    if isinstance(value, dict):
+        return {key: without_addresses(item) for key, item in value.items()}
+    return [without_addresses(item) for item in value] if isinstance(value, list) else value
 
 
 def redact_body(body: str, secrets: Iterable[str], *, cut: bool = False) -> str:

@@ -88,6 +88,16 @@ def test_what_is_kept_of_a_visit_holds_our_key_neither_in_a_type_nor_at_a_cut() 
     assert (kept.content_type, kept.body) == (f"text/{MASK}", "you sent ")
 
 
+def test_what_was_observed_holds_nobodys_address() -> None:
+    visit = Visit(Target("main", "http://m"), None)  # type: ignore[arg-type]
+    seen = {"state": "ask ops@example.com", "rows": [{"why": "no @ all", "n": 1}], "url": "http://wiki/@team"}
+    assert visit.clean(seen) == {
+        "state": f"ask {MASK}",
+        "rows": [{"why": "no @ all", "n": 1}],
+        "url": "http://wiki/@team",
+    }
+
+
 def test_what_no_database_holds_goes_too() -> None:
     sent = json.loads('{"id": "a\\u0000b\\ud800", "n": [1e999, NaN, 1.5]}')
     assert redact(sent) == {"id": "a\ufffdb\ufffd", "n": [None, None, 1.5]}

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
 from checklists.evidence.pace import Deadline
 from checklists.evidence.recognition import Recognition, find_out
-from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
+from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of, without_addresses
 from checklists.evidence.stacks import STACKS, Route, Stack
 from checklists.evidence.transcripts import Exchange
 
@@ -331,8 +331,8 @@ class Visit:
         return self._recognition
 
     def clean(self, observation: Observation) -> Observation:
-        """The observation as it may be stored: JSON, without our secrets or anything shaped like a token."""
-        cleaned: Observation = redact(observation, secrets_of(self.target.headers))
+        """The observation as it may be stored: JSON, without our secrets, tokens and e-mail addresses."""
+        cleaned: Observation = without_addresses(redact(observation, secrets_of(self.target.headers)))
         return cleaned
 
     def clean_exchanges(self) -> list[Exchange]:
