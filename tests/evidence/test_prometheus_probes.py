@@ -74,6 +74,12 @@ LATENCY: list[Case] = [
     ),
     (FIRST, {"histograms": {"first_token_seconds": histogram(0, 9, 19, 19, 19, 19)}}, I, "Only 19 samples"),
     (FIRST, {"histograms": {}}, I, "no histogram for first token"),
+    (
+        {**FIRST, "p50_ms": 500, "p95_ms": 0},
+        {"histograms": {"first_token_seconds": histogram(0, 50, 96, 100, 100, 100)}},
+        I,
+        "The goal for p95 is no time",
+    ),
     ({}, {"histograms": {}}, I, "Nothing is claimed"),
     (FIRST, {"error": "empty", "why": "No series."}, I, "No series."),
 ]
@@ -116,6 +122,7 @@ PROFILE: list[Case] = [
     (PEAK, {"load": load("requests")}, V, "At its peak 5 requests/s"),
     ({**PEAK, "peak": 4}, {"load": load("requests")}, C, "The load reached 5 requests/s"),
     ({**PEAK, "steady": 0.5}, {"load": load("requests")}, C, "The mean load was 1 requests/s"),
+    ({**PEAK, "steady": 0}, {"load": load("requests")}, C, "The mean load was 1 requests/s"),
     ({**PEAK, "steady": 0.5}, {"load": load("requests", mean_of_all=0.4)}, I, "which was not all the time"),
     (PEAK, {"load": load("requests", steps=6 * PER_DAY)}, I, "7 days are needed"),
     ({**PEAK, "peak": 4}, {"load": load("requests", steps=PER_DAY)}, C, "more than assumed"),

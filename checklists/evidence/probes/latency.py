@@ -105,6 +105,10 @@ class MetricsLatency(Probe):
         histograms = dict_of(observation.get("histograms"))
         if not goals or phase not in PHASES:
             return nothing_claimed(joined(sorted(histograms)))
+        if none := [label for label in ("p50", "p95") if label not in goals and claims.get(f"{label}_ms") is not None]:
+            return inconclusive(
+                f"The goal for {joined(none)} is no time that could be met.", claimed=claimed, unit="ms"
+            )
         histogram = Histogram.from_json(histograms.get(PHASES[phase]))
         words, where = phase.replace("_", " "), place_of(observation)
         if histogram is None:
