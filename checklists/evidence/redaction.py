@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from html import escape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 MASK = "•••"
 _TOKEN_LIKE = re.compile(
@@ -16,6 +19,30 @@ _TOKEN_LIKE = re.compile(
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
     r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
 )
+# Shapes that are looked for only where a text holds what they all have.
+_MARKED = {
+    mark: re.compile(pattern)
+    for mark, pattern in {
+        "k_live_": r"\b[srp]k_live_[A-Za-z0-9]{8,}",
+        "k_test_": r"\b[srp]k_test_[A-Za-z0-9]{8,}",
+        "github_pat_": r"\bgithub_pat_[A-Za-z0-9_]{16,}",
+        "glpat-": r"\bglpat-[A-Za-z0-9_-]{8,}",
+        "xox": r"\bxox[a-z]-[A-Za-z0-9-]{8,}",
+        "AKIA": r"\bAKIA[A-Z0-9]{16}\b",
+        "ASIA": r"\bASIA[A-Z0-9]{16}\b",
+        "AIza": r"\bAIza[A-Za-z0-9_-]{30,}",
+        "://": r"(?<=://)[^\s/@:\"']{1,100}:[^\s/@\"']{1,200}(?=@)",
+        "PRIVATE KEY": r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?",
+    }.items()
+}
+# What a body calls a secret: as a JSON field, a parameter of an address, or a header.
+_CALLED_SECRET = re.compile(
+    r"((?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|secret(?:[_-]?key)?|passw(?:or)?d|authorization)"
+    r"[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{6,})"
+    r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{16,})",  # short ones are words of a language model
+    re.IGNORECASE,
+)
+_CALLS = ("key", "secret", "passw", "authorization", *(f"token{end}" for end in "\"'=: "))
 
 # NUL and halves of surrogate pairs, which JSON can spell and PostgreSQL cannot hold.
 _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
@@ -36,7 +63,15 @@ def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
             except (binascii.Error, UnicodeDecodeError):
                 continue
             secrets.update({plain, plain.partition(":")[2]})
-    return frozenset(secret for secret in secrets if secret)
+    return frozenset(form for secret in secrets if secret for form in _forms(secret))
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is and as an answer may spell it: in JSON, in an address, in HTML."""
+    if len(secret) < 8:
+        return {secret}
+    in_json = json.dumps(secret)[1:-1]
+    return {secret, in_json, in_json.replace("/", "\\/"), quote(secret, safe=""), quote_plus(secret), escape(secret)}
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
@@ -70,7 +105,11 @@ def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
 
 @functools.lru_cache(maxsize=2048)
 def _short_storable(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", _TOKEN_LIKE.sub(MASK, text))
+    text = _TOKEN_LIKE.sub(MASK, text)
+    for mark, pattern in _MARKED.items():
+        if mark in text:
+            text = pattern.sub(MASK, text)
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _storable(text: str) -> str:
@@ -86,10 +125,34 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     return body
 
 
-_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}(?![A-Za-z0-9-])"
+)  # no name@v1.2
 
 
-def redact_body(body: str, secrets: Iterable[str]) -> str:
-    """An answer's text as it may be kept: without secrets, tokens and e-mail addresses."""
+def without_addresses(value: Any) -> Any:
+    """The same JSON value without the e-mail addresses in its texts."""
+    if isinstance(value, str):
+        return _EMAIL.sub(MASK, value) if "@" in value else value
+    if isinstance(value, dict):
+        return {key: without_addresses(item) for key, item in value.items()}
+    return [without_addresses(item) for item in value] if isinstance(value, list) else value
+
+
+def redact_body(body: str, secrets: Iterable[str], *, cut: bool = False) -> str:
+    """An answer's text as it may be kept: without secrets, tokens and e-mail addresses.
+
+    ``cut``: the text goes on beyond its end, where it may hold the beginning of a secret.
+    """
+    if cut:
+        body = body[: len(body) - max((_begun(body, secret) for secret in secrets), default=0)]
     cleaned: str = redact(body, secrets)
+    lower = cleaned.lower()
+    if any(word in lower for word in _CALLS):
+        cleaned = _CALLED_SECRET.sub(lambda found: f"{found[1] or found[3]}{MASK}", cleaned)
     return _EMAIL.sub(MASK, cleaned)
+
+
+def _begun(body: str, secret: str) -> int:
+    """How many characters at the end of a body are the beginning of a secret; a few may be chance."""
+    return next((n for n in range(min(len(secret) - 1, len(body)), 3, -1) if body.endswith(secret[:n])), 0)

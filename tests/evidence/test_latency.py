@@ -148,7 +148,14 @@ def test_a_server_that_has_just_started_is_not_called_slow() -> None:
 
 def test_of_several_models_on_a_page_only_the_claimed_one_counts() -> None:
     both = page({"fast": WARM, "slow": (0, 0, 0, 0, 1000)})
-    assert judged(look(both, model_hint="fast"), p95_ms=500).verdict == "verified"
+    probe, seen, goal = (
+        PROBES["metrics.latency"],
+        look(both, model_hint="fast"),
+        {"phase": "first_token", "p95_ms": 500},
+    )
+    assert probe.judge(ITEM, goal, seen, {"identity.name-version": {"model_id": "fast"}}).verdict == "verified"
+    now = probe.judge(ITEM, goal, seen, {"identity.name-version": {"model_id": "slow"}})
+    assert (now.verdict, "another one than fast is claimed now" in now.reason) == ("inconclusive", True)
     assert judged(look(both, labels={"model_name": "slow"}, model_hint="fast"), p95_ms=500).verdict == "contradicted"
     unknown = judged(look(both, model_hint="org/model"), p95_ms=500)
     assert unknown.verdict == "inconclusive"

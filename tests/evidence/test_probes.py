@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target, Visit
+from checklists.evidence.probes.metrics_page import metric_names
 from tests.evidence import loopback
 from tests.evidence.loopback import Request, Server, loopback_client, routes, run, serving
 
@@ -240,7 +241,18 @@ def test_a_server_that_is_not_ready_is_inconclusive(status: int) -> None:
     assert str(status) in verdict.reason
 
 
-@pytest.mark.parametrize("body", [{"status": "loading model"}, {"status": "unhealthy"}, "<html>Welcome</html>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "loading model"},
+        {"status": "unhealthy"},
+        {"status": "not_ready"},
+        {"ready": False},
+        {"error": "no GPU"},
+        b"shutting down",
+        "<html>Welcome</html>",
+    ],
+)
 def test_a_health_route_that_says_otherwise_or_is_a_web_page_shows_no_health(body: Any) -> None:
     kind = {"Content-Type": "text/html"} if isinstance(body, str) else {}
     with serving(routes({**VLLM, "/health": lambda request: request.reply(200, body, kind)})) as server:
@@ -329,6 +341,9 @@ def test_another_model_contradicts() -> None:
         ("Qwen3-8B", "Qwen/Qwen3-8B", "inconclusive"),  # no word of whose
         ("Our support assistant", "Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "/models/Qwen3-8B", "inconclusive"),
+        ("Qwen/Qwen3-8B", "support-ft/checkpoint-500", "inconclusive"),  # folders of a training run
+        ("Qwen/Qwen3-8B", "checkpoint-500/merged", "inconclusive"),
+        ("Qwen/Qwen3-8B", "support-ft/final", "inconclusive"),
         ("Qwen/Qwen3-8B", "/models/Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/assistant", "inconclusive"),
@@ -636,11 +651,32 @@ def test_a_server_that_answers_everything_is_not_said_to_be_open(body: Any, why:
     assert (judgement.verdict, why in judgement.reason) == ("inconclusive", True), judgement
 
 
-def test_an_error_with_a_200_is_no_answer() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "missing key", "code": 401}},
+        {"code": 401, "msg": "token is missing"},
+        {"status": 403, "message": "Forbidden"},
+        {"success": False, "result": None},
+        {"code": 40101, "message": "invalid token", "data": None},
+    ],
+)
+def test_an_error_with_a_200_is_no_answer(body: Any) -> None:
     def refusing(request: Request) -> None:
-        request.reply(200, {"error": {"message": "missing key", "code": 401}})
+        request.reply(200 if request.path.startswith("/v1") else 404, body)
 
     assert access(refusing)[0].verdict == "inconclusive"
+
+
+def test_what_is_open_beside_a_guarded_route_is_not_overlooked_where_another_answers_oddly() -> None:
+    def handle(request: Request) -> None:
+        if request.path == "/v1/models":
+            request.reply(200, "welcome", {"Content-Type": "text/plain"})
+        else:
+            request.reply({"/v1/chat/completions": 401, "/metrics": 200}.get(request.path, 404))
+
+    judgement, _ = access(handle)
+    assert (judgement.verdict, "not with JSON" in judgement.reason) == ("inconclusive", True)
 
 
 def test_client_certificates_do_not_show_on_plain_http() -> None:
@@ -686,6 +722,29 @@ def test_phases_with_samples_are_verified_missing_ones_contradicted_empty_ones_o
     assert present(item, TGI, phases=["first_token"]).verdict == "contradicted"
 
 
+@pytest.mark.parametrize(
+    ("name", "stack", "phase"),
+    [
+        ("tgi_batch_forward_duration", "tgi", "prefill"),  # by the label method, TGI 3.3
+        ("llamacpp:prompt_seconds_total", "llamacpp", "prefill"),  # a sum of seconds
+        ("vllm:request_decoding_seconds", "vllm", "decode"),  # as a later version may call it
+    ],
+)
+def test_a_phase_that_may_be_told_under_another_name_is_not_missing(name: str, stack: str, phase: str) -> None:
+    observation = {
+        "where": "/metrics",
+        "stack": stack,
+        "names": [f"{name}_bucket", f"{name}_count"],
+        "complete": True,
+        "meanings": {"requests_total": {"name": "r", "value": 5, "samples": 5}},
+    }
+    item = "observability.latency-breakdown"
+    judged = PROBES["metrics.present"].judge(item, {"phases": [phase]}, observation)
+    assert (judged.verdict, f"{name} may." in judged.reason) == ("inconclusive", True), judged.reason
+    nothing = PROBES["metrics.present"].judge(item, {"phases": [phase]}, observation | {"names": ["tgi_queue_size"]})
+    assert nothing.verdict == "contradicted"
+
+
 def test_claimed_cache_series_are_there_or_not() -> None:
     item = "observability.cache"
     assert present(item, metric_names="vllm:kv_cache_usage_perc, vllm:prefix_cache_hits_total").verdict == "verified"
@@ -701,6 +760,36 @@ def test_a_series_that_something_else_may_export_or_record_is_not_missing_on_the
     both = present("observability.cache", metric_names="vllm:gpu_cache_usage_perc, istio_requests_total")
     assert both.verdict == "contradicted"
     assert "istio" not in both.reason
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        'vllm:kv_cache_usage_perc{model_name="m",engine="0"}',
+        "vllm:kv_cache_usage_perc vllm:prefix_cache_hits_total",
+        "rate of vllm:kv_cache_usage_perc[5m]",
+        "vllm:kv_cache_usage_perc (gauge)",
+        "vllm:prefix_cache_*",
+        "KV cache usage and prefix hits",
+        "none",
+    ],
+)
+def test_what_is_written_around_a_metrics_name_or_instead_of_it_is_not_missing(claimed: str) -> None:
+    whole = claimed.startswith("vllm:kv_cache_usage_perc{") or claimed.endswith("hits_total")
+    assert present("observability.cache", metric_names=claimed).verdict == ("verified" if whole else "inconclusive")
+    kept = {"names": ["vllm:kv_cache_usage_perc", "vllm:prefix_cache_hits_total"], "complete": True, "stack": "vllm"}
+    used = {"meanings": {"requests_total": {"name": "r", "value": 5, "samples": 5}}, "elsewhere": []}
+    observation = {**kept, **used, "asked": metric_names(claimed)}
+    judged = PROBES["prometheus.present"].judge("observability.cache", {"metric_names": claimed}, observation)
+    assert judged.verdict == ("verified" if whole else "inconclusive")
+
+
+def test_a_name_that_is_announced_without_a_series_is_not_visible_yet() -> None:
+    bare = vllm_page() + "# TYPE vllm:cpu_cache_usage_perc gauge\n# TYPE nv_gpu_utilization gauge\n"
+    page = {**VLLM, "/metrics": bare}
+    judged = present("observability.cache", page, metric_names="vllm:cpu_cache_usage_perc")
+    assert (judged.verdict, "no series of it yet" in judged.reason) == ("inconclusive", True)
+    assert present("observability.gpu", page, dashboard_url="https://grafana.example/d/1").verdict == "inconclusive"
 
 
 def test_a_counter_that_is_only_there_is_not_yet_verified() -> None:
@@ -784,6 +873,16 @@ def test_a_reflected_origin_with_credentials_contradicts_the_endpoint_and_sessio
     verdicts = {"oidc": "contradicted", "api_key": "inconclusive", "": "inconclusive"}
     for scheme, verdict in verdicts.items():
         assert judge("tls.headers", "security.access-control", {"scheme": scheme}, observation).verdict == verdict
+
+
+def test_plain_http_that_only_leads_to_https_is_no_contradiction() -> None:
+    plain = {"https": False, "public": True, "status": 200}
+    claims = {"scheme": "api_key"}
+    assert judge("tls.headers", "security.access-control", claims, plain).verdict == "contradicted"
+    with serving(lambda request: request.reply(308, b"", {"Location": "https://models.example.org/v1"})) as server:
+        observation = observe("tls.headers", server, stack="vllm") | {"public": True}
+    judgement = judge("tls.headers", "security.access-control", claims, observation)
+    assert (judgement.verdict, judgement.observed) == ("inconclusive", "plain http, sent on to https")
 
 
 def test_any_origin_without_credentials_is_no_contradiction() -> None:

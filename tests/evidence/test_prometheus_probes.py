@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checklists.evidence.probes import PROBES, Judgement, Target
+from checklists.evidence.probes import PROBES, Judgement, Target, Visit
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
 from checklists.evidence.probes.prometheus.base import Scope, pattern_of, workload_of
-from checklists.evidence.probes.prometheus.hardware import same_gpu
-from checklists.evidence.probes.prometheus.load import PER_DAY, undisturbed
+from checklists.evidence.probes.prometheus.load import PER_DAY, peaks_by_day, summaries, undisturbed
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
 from checklists.evidence.probes.prometheus.scaling import SUSTAINED, sustained
-from checklists.evidence.sources.prometheus import Reading, Series
+from checklists.evidence.sources.exporters import GATEWAYS
+from checklists.evidence.sources.prometheus import Prometheus, Reading, Series
 from checklists.evidence.stacks import STACKS
-from tests.evidence.loopback import Request, observe, serving
+from tests.evidence.loopback import Request, observe, run, serving
 
 HEAD = {"where": 'Prometheus at http://p:9090, {job="chat"}', "stack": "vllm", "window": "in the last 7 days"}
 V, C, I = "verified", "contradicted", "inconclusive"  # noqa: E741
@@ -74,6 +74,12 @@ LATENCY: list[Case] = [
     ),
     (FIRST, {"histograms": {"first_token_seconds": histogram(0, 9, 19, 19, 19, 19)}}, I, "Only 19 samples"),
     (FIRST, {"histograms": {}}, I, "no histogram for first token"),
+    (
+        {**FIRST, "p50_ms": 500, "p95_ms": 0},
+        {"histograms": {"first_token_seconds": histogram(0, 50, 96, 100, 100, 100)}},
+        I,
+        "The goal for p95 is no time",
+    ),
     ({}, {"histograms": {}}, I, "Nothing is claimed"),
     (FIRST, {"error": "empty", "why": "No series."}, I, "No series."),
 ]
@@ -116,6 +122,7 @@ PROFILE: list[Case] = [
     (PEAK, {"load": load("requests")}, V, "At its peak 5 requests/s"),
     ({**PEAK, "peak": 4}, {"load": load("requests")}, C, "The load reached 5 requests/s"),
     ({**PEAK, "steady": 0.5}, {"load": load("requests")}, C, "The mean load was 1 requests/s"),
+    ({**PEAK, "steady": 0}, {"load": load("requests")}, C, "The mean load was 1 requests/s"),
     ({**PEAK, "steady": 0.5}, {"load": load("requests", mean_of_all=0.4)}, I, "which was not all the time"),
     (PEAK, {"load": load("requests", steps=6 * PER_DAY)}, I, "7 days are needed"),
     ({**PEAK, "peak": 4}, {"load": load("requests", steps=PER_DAY)}, C, "more than assumed"),
@@ -143,8 +150,9 @@ COST: list[Case] = [
     ({**CHEAP, "cost": 0.9}, {"sums": SUMS}, C, "5 USD per 1,000 tokens"),
     ({**CHEAP, "cost": 3}, {"sums": SUMS}, I, "Counted otherwise it is less"),
     ({**CHEAP, "currency": "EUR"}, {"sums": SUMS}, I, "counts in US dollars"),
-    ({"cost": 0.1, "per": "request"}, {"sums": SUMS}, V, "0.1 USD per request"),
-    ({"cost": 99, "per": "thousand_requests"}, {"sums": SUMS}, C, "100 USD per 1,000 requests"),
+    ({"cost": 6, "per": "thousand_tokens"}, {"sums": SUMS}, I, "names no currency"),
+    ({"cost": 0.1, "per": "request", "currency": "USD"}, {"sums": SUMS}, V, "0.1 USD per request"),
+    ({"cost": 99, "per": "thousand_requests", "currency": "USD"}, {"sums": SUMS}, C, "100 USD per 1,000 requests"),
     (CHEAP, {"sums": {"spend": 10.0}}, I, "counts no tokens"),
     (CHEAP, {"sums": {}}, I, "no spend is exported, and no price is claimed"),
     ({}, {"sums": SUMS}, I, "Nothing is claimed"),
@@ -207,6 +215,24 @@ PLACEMENT: list[Case] = [
     ({"instance_types": "p5.48xlarge", "node_selector": "disk=ssd"}, {"nodes": {"n": NODE}}, I, "allowlist"),
     ({"instance_types": "p5.48xlarge"}, {"nodes": {"n": NODE, "m": {}}}, I, "allowlist"),
     ({}, {"nodes": {"n": NODE}}, I, "Seen: p5.48xlarge"),
+    ({"instance_types": "p5.48xlarge or p5e.48xlarge"}, {"nodes": {"n": NODE}}, V, "All 1 node"),
+    ({"instance_types": "p4d.24xlarge / p5.48xlarge (8 x H100)"}, {"nodes": {"n": NODE}}, V, "All 1 node"),
+    ({"instance_types": "p4d.24xlarge (8 x A100)"}, {"nodes": {"n": NODE}}, C, "also runs on p5.48xlarge"),
+    ({"instance_types": "any node with H100"}, {"nodes": {"n": NODE}}, I, "a person must tell"),
+    ({"instance_types": "g5.*"}, {"nodes": {"n": NODE}}, I, "a person must tell"),
+    (
+        {"instance_types": "NC24ads_A100_v4"},
+        {"nodes": {"n": {"label_node_kubernetes_io_instance_type": "Standard_NC24ads_A100_v4"}}},
+        V,
+        "All 1 node",
+    ),
+    ({"instance_types": "p5.48xlarge", "node_selector": 'example.com/pool="gpu"'}, {"nodes": {"n": NODE}}, V, "All 1"),
+    (
+        {"instance_types": "p5.48xlarge", "node_selector": "only the GPU pool"},
+        {"nodes": {"n": NODE}},
+        I,
+        "meant by p5.48xlarge, only the GPU pool, a person must tell",
+    ),
 ]
 SPLIT = {"tensor_parallel": 4, "pipeline_parallel": 1, "gpus": 4}
 PARALLEL: list[Case] = [
@@ -288,6 +314,11 @@ SCALING: list[Case] = [
     ({**REACT, "signal": "queue length"}, HPA, V, "scaled on"),
     (REACT, CPU, C, "scaled on cpu only"),
     ({**REACT, "signal": "CPU at 70 %"}, CPU, V, "scaled on cpu"),
+    ({**REACT, "signal": "queue length, not CPU"}, CPU, C, "scaled on cpu only"),
+    ({**REACT, "signal": "waiting requests instead of the CPU"}, CPU, C, "scaled on cpu only"),
+    ({**REACT, "signal": "not CPU but waiting requests"}, HPA, V, "scaled on vllm_num_requests_waiting"),
+    ({**REACT, "signal": "CPU and queue length"}, CPU, I, "a person must tell"),
+    ({**REACT, "signal": "CPU and queue length"}, {**HPA, "metrics": ["cpu", "queue_size"]}, V, "scaled on cpu"),
     ({**REACT, "signal": "GPU memory"}, {**HPA, "metrics": ["memory"]}, C, "scaled on memory only"),
     ({**REACT, "signal": "first token latency"}, {**HPA, "metrics": ["e2e_request_latency"]}, I, "a person must tell"),
     ({**REACT, "signal": "GPU use"}, HPA, I, "a person must tell"),
@@ -426,6 +457,8 @@ TOLD: list[Case] = [
     ({"classes": ["timeout"]}, {"kinds": OWN, "known": True}, C, "can count timeout"),
     ({"classes": ["timeout"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, I, "istio_requests"),
     ({"classes": ["refusal"]}, {"kinds": OWN, "known": True, "before": ["istio_requests_total"]}, C, "count refusal"),
+    ({"classes": ["timeout"]}, {"kinds": OWN, "known": True, "before": ["kong_http_requests_total"]}, I, "kong_http"),
+    ({"classes": ["refusal"]}, {"kinds": OWN, "known": True, "before": ["apisix_http_status"]}, C, "count refusal"),
     ({"classes": ["tokenizer"]}, {"kinds": {}, "able": ["litellm_x_failures"], "known": True}, I, "did not happen"),
     ({"classes": ["overload"]}, {"kinds": {}, "counters": [], "known": False}, I, "none of the names is known"),
     ({}, {"kinds": KINDS}, I, "Seen: overloaded, validation"),
@@ -621,29 +654,6 @@ def test_throughput_is_never_contradicted_by_an_idle_month(claim: float, peak: f
 
 
 @pytest.mark.parametrize(
-    ("claimed", "seen", "same"),
-    [
-        ("H100 80 GB", "NVIDIA H100 80GB HBM3", True),
-        ("H100 SXM", "NVIDIA H100 80GB HBM3", True),
-        ("A100 80GB", "NVIDIA A100-SXM4-80GB", True),
-        ("A100 40GB", "NVIDIA A100-SXM4-80GB", False),
-        ("L4", "NVIDIA L40S", False),
-        ("L40S", "NVIDIA L40S", True),
-        ("T4", "Tesla T4", True),
-        ("RTX 4090", "NVIDIA GeForce RTX 4090", True),
-        ("MI300X", "AMD Instinct MI300X", True),
-        ("GH200", "NVIDIA GH200 480GB", True),
-        ("A10G", "NVIDIA A10G", True),
-        ("A10", "NVIDIA A100-SXM4-80GB", False),
-        ("80 GB", "NVIDIA H100 80GB HBM3", None),
-        ("anything", "NVIDIA H100 80GB HBM3", None),
-    ],
-)
-def test_a_gpu_is_recognised_by_its_chip_and_its_memory(claimed: str, seen: str, same: bool | None) -> None:
-    assert same_gpu(claimed, seen) is same
-
-
-@pytest.mark.parametrize(
     ("pod", "workload"),
     [
         ("chat-7d9f8b6c5d-x2x4z", "chat"),
@@ -745,6 +755,13 @@ def test_the_labels_of_an_endpoint_select_its_series_and_stay_texts() -> None:
     assert asked[0] == '{job="a\\"} or up{x=\\"",namespace="llm"}'
     assert all('job="a\\"} or up{x=\\""' in query for query in asked)
     assert observation["stack"] == "vllm"
+
+
+def test_a_question_is_kept_whole_so_that_it_can_be_asked_again() -> None:
+    with serving(api(["vllm:num_requests_waiting"], [])) as server:
+        observation, asked = seen(server, labels={"job": "a" * 400, "namespace": "b" * 300})
+    assert max(map(len, observation["queries"])) > 700
+    assert set(observation["queries"]) <= set(asked)
 
 
 @pytest.mark.parametrize("name", ["__name__", "a-b", 'x="y",job'])
@@ -868,6 +885,74 @@ def test_a_cache_series_that_others_have_may_be_a_recorded_one(
         "observability.cache", {"metric_names": "our:cache"}, observation, {}
     )
     assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
+
+
+@pytest.mark.parametrize(("goal", "verdict"), [(10_000, V), (5_000, I)])
+def test_replicas_with_other_bounds_are_added_up_only_where_they_share_a_bound(goal: int, verdict: str) -> None:
+    """One replica's 100 requests took at most 1 s (bounds 1, 10), the other's at most 5 s (bounds 5, 10)."""
+    gained = {"1": "100", "5": "100", "10": "200", "+Inf": "200"}
+    counts = {"1": "1", "5": "1", "10": "2", "+Inf": "2"}
+
+    def handle(request: Request) -> None:
+        url = urlsplit(request.path)
+        query = parse_qs(url.query).get("query", [""])[0]
+        by_le = gained if query.startswith("sum by (le)") else counts if query.startswith("count by (le)") else {}
+        rows = [{"metric": {"le": le}, "value": [1, value]} for le, value in by_le.items()]
+        data: Any = {"resultType": "vector", "result": rows}
+        if url.path.endswith("/values"):
+            data = ["vllm:e2e_request_latency_seconds_bucket", "vllm:e2e_request_latency_seconds_count"]
+        request.reply(200, {"status": "success", "data": data})
+
+    target = Target("main", "http://10.9.9.9:8000", labels={"job": "chat"})
+    with serving(handle) as server:
+        observation, _ = observe("prometheus.latency", replace(target, prometheus_url=server.url))
+    judgement = judged("prometheus.latency", {"phase": "end_to_end", "p50_ms": goal, "p95_ms": goal}, observation)
+    assert (judgement.verdict, judgement.samples) == (verdict, 200)
+
+
+@pytest.mark.parametrize(("stack", "name", "own"), [("vllm", "DCGM_FI_DEV_FB_USED", False), ("kserve", "nv_gpu", True)])
+def test_gpus_that_share_only_a_label_with_the_endpoint_may_be_others_of_its_host(
+    stack: str, name: str, own: bool
+) -> None:
+    name = {"nv_gpu": "nv_gpu_memory_used_bytes"}.get(name, name)
+    scope = Scope(Prometheus(Visit(Target("main", ""), None)), {"host": "gpu-1"}, frozenset({name}), STACKS[stack])  # type: ignore[arg-type]
+    assert run(scope.gpu_series([name]))[:2] == (name, own)
+    held = {**MEMORY, "own": own}
+    assert judged("prometheus.peak-memory", {"gib_per_replica": 60}, held).verdict == (C if own else I)
+
+
+def test_whether_any_gateway_counts_failures_is_asked_before_one_is_called_untold() -> None:
+    def handle(request: Request) -> None:
+        query = parse_qs(urlsplit(request.path).query).get("match[]", [""])[0]
+        data: Any = {"resultType": "vector", "result": []}
+        if urlsplit(request.path).path.endswith("/values"):
+            kept = ["kong_http_requests_total"] if "kong_http_requests" in query else []
+            data = kept if "__name__" in query else ["vllm:request_success_total"]
+        request.reply(200, {"status": "success", "data": data})
+
+    target = Target("main", "http://10.9.9.9:8000", labels={"job": "chat"})
+    with serving(handle) as server:
+        observation, _ = observe("prometheus.errors", replace(target, prometheus_url=server.url))
+    assert judged("prometheus.errors", {"classes": ["timeout"]}, observation).verdict == I
+    assert len(GATEWAYS) <= 20  # so many names are asked for at once
+
+
+def test_peaks_of_replicas_at_different_moments_are_no_peak_of_all_and_their_mean_is_no_mean() -> None:
+    """Two replicas, each of which had 10 requests for a moment of every step, one after the other."""
+    steps = [at * 300.0 for at in range(10 * PER_DAY)]
+    history = {
+        "running": dict.fromkeys(steps, 2.0),
+        "running_peak": dict.fromkeys(steps, 11.0),
+        "running_most": dict.fromkeys(steps, 20.0),
+        "waiting": dict.fromkeys(steps, 0.0),
+    }
+    seen = {"load": summaries(history), "days": peaks_by_day(history)}
+    claim = {"peak": 15, "steady": 5, "unit": "concurrent_requests"}
+    judgement = judged("prometheus.load-profile", claim, seen)
+    assert (judgement.verdict, judgement.observed) == (I, "peak 11, mean 2")
+    assert judged("prometheus.load-profile", {**claim, "peak": 10}, seen).verdict == C
+    assert judged("prometheus.load-profile", {**claim, "steady": 1}, seen).verdict == C
+    assert judged("prometheus.load-profile", {"peak": 20, "unit": "concurrent_requests"}, seen).verdict == V
 
 
 def test_what_was_done_while_a_replica_was_not_scraped_is_not_all_that_was_done() -> None:

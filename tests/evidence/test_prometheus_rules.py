@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.prometheus.objectives import MEAN, Goal, promise_of
-from checklists.evidence.probes.prometheus.thresholds import compared, relevant, threshold_from, thresholds
+from checklists.evidence.probes.prometheus.thresholds import compared, relevant, threshold_from, thresholds, unread
 from checklists.evidence.sources.expressions import comparisons, constant, parsed, scaled, selectors
 from checklists.evidence.sources.prometheus import Rule
 from checklists.evidence.stacks import STACKS
@@ -107,6 +107,8 @@ FIRST_P95 = Goal("first_token_seconds", 0.8, 0.95)
     ("text", "target", "goals"),
     [
         ("p95 first token", "800 ms", [FIRST_P95]),
+        ("p95 first token", "1,500 ms", [Goal("first_token_seconds", 1.5, 0.95)]),
+        ("p95 first token", "1.500 s", [Goal("first_token_seconds", 1.5, 0.95)]),
         ("first token within 1 s", "99.5 % of requests", [Goal("first_token_seconds", 1.0, 0.995, True)]),
         ("99.5 % of requests have their first token within 1 s, over 28 days", "", [
             Goal("first_token_seconds", 1.0, 0.995, True)
@@ -148,6 +150,9 @@ def test_a_promise_is_understood(text: str, target: str, goals: list[Goal]) -> N
         ("wait under 2 s", "99 % of requests"),
         ("timeout errors above 1 %", ""),
         ("success of tool calls", "99 %"),
+        ("p95 first token", "1.500 ms"),  # a thousand and a half, or one and a half?
+        ("p95 first token", "2,500 s"),
+        ("throughput", "1.000 tokens/s"),
     ],
 )
 def test_what_could_mean_several_things_is_not_guessed(text: str, target: str) -> None:
@@ -214,6 +219,20 @@ def test_a_rule_that_is_not_understood_for_sure_is_left_out(query: str) -> None:
     assert [row for row in read(query) if row["kind"] != "tokens_per_second"] == []
 
 
+def test_a_rule_that_compares_in_a_way_that_is_not_understood_is_remembered_by_what_it_watches() -> None:
+    rules = [
+        rule(f"{P95} > on() group_left slo_threshold", "ByGoal"),
+        rule("model:ttft:p95 > bool on() slo_threshold", "Recorded"),
+        rule(P95, "model:ttft:p95", "recording"),
+        rule(f"{P95} > 2", "Read"),
+        rule(f"absent({FIRST}_bucket)", "Absent"),
+        rule(f'count(up{{job="a > b"}}) == 0 and {FIRST}_count == 0', "Compares no size"),
+        rule('http_errors_total{code="504"} > 3', "Errors"),
+    ]
+    found = unread(rules, thresholds(rules, NAMES))
+    assert found == {SECONDS: ["ByGoal", "Recorded"], "error_ratio": ["Errors"]}
+
+
 def test_a_recorded_series_means_what_it_was_recorded_from() -> None:
     (row,) = read("model:ttft:p95 > 0.8", recorded={"model:ttft:p95": P95})
     assert short(row) == (SECONDS, ">", 0.8, 0.95, None)
@@ -271,6 +290,9 @@ FOUND, GONE = {"url": URL, "status": 200}, {"url": URL, "status": 410}
 TRIGGER = {"trigger": "error rate over 2 % for 5 minutes", "runbook_url": URL}
 
 
+BOTH = [{**row, "shared": True} for row in read(f"{P95} > 0.8")]
+
+
 def judged(key: str, claims: dict[str, Any], seen: dict[str, Any]) -> Judgement:
     probe = PROBES[key]
     return probe.judge(probe.items[0], claims, {**HEAD, **seen})
@@ -283,6 +305,9 @@ def judged(key: str, claims: dict[str, Any], seen: dict[str, Any]) -> Judgement:
         (SLO, {"thresholds": read(f"{P95} > 0.8")}, V, "Alert Slow"),
         (SLO, {"thresholds": read("x > bool 0.8", f"{P95} > 2", recorded={"x": P95})}, V, "over 0.8 s"),
         (SLO, {"thresholds": read(f"{P95} > 2"), **AM}, C, "but claimed is p95 time to the first token 0.8 s"),
+        (SLO, {"thresholds": read(f"{P95} > 2"), "unread": {SECONDS: ["Fast"]}}, I, "how Fast compares the time to"),
+        (SLO, {"thresholds": read(f"{P95} > 2"), "unread": {"queue_seconds": ["Fast"]}}, C, "but claimed is"),
+        (SLO, {"thresholds": [*read(f"{P95} > 2"), *BOTH]}, I, "with others in one sum"),
         (SLO, {"thresholds": read(f"{P95} > 0.5")}, I, "which is less than"),
         (SLO, {"thresholds": read(f"{ERRORS} > 0.5")}, I, "o rule of this endpoint watches"),
         (SLO, {"thresholds": [{**row, "shared": True} for row in read(f"{P95} > 2")]}, I, "others in one sum"),

@@ -3,10 +3,13 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checklists.evidence.redaction import MASK, redact, redact_bytes, secrets_of
+from checklists.evidence.probes import Target, Visit
+from checklists.evidence.redaction import MASK, redact, redact_body, redact_bytes, secrets_of
+from checklists.evidence.transcripts import Exchange
 
 
 def test_header_values_and_the_token_behind_the_scheme_are_secrets() -> None:
@@ -38,6 +41,61 @@ def test_what_looks_like_a_token_goes_even_if_it_is_not_ours() -> None:
     ):
         assert MASK in redact(text)
     assert redact("Bearer of good news about task-forces") == "Bearer of good news about task-forces"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ('{"api_key": "abcd1234efgh"}', "abcd1234efgh"),
+        ('{"password":"hunter2hunter"}', "hunter2hunter"),
+        ("GET /v1?token=abcdefghijklmnop1&x=1", "abcdefghijklmnop1"),
+        ("X-API-Key: abcdefghij", "abcdefghij"),
+        ("client_secret=s3cr3t-value", "s3cr3t-value"),
+        ("postgres://app:s3cretpass@db.internal/x", "s3cretpass"),
+        ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+        ("AIza" + "S" * 35, "S" * 35),
+        ("xoxb-123456789012-abcdef", "123456789012"),
+        ("glpat-abcdefghijklmnop", "abcdefghijklmnop"),
+        ("sk_live_abcdefghijkl", "abcdefghijkl"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----", "MIIEabc"),
+    ],
+)
+def test_what_a_body_calls_a_secret_or_what_has_the_shape_of_one_is_not_kept(text: str, secret: str) -> None:
+    assert secret not in redact_body(text, ())
+    assert MASK in redact_body(text, ())
+
+
+def test_words_that_a_model_says_are_kept() -> None:
+    said = '{"token": " Preflight", "logprob": -0.1, "tokens": 17, "usage": {"completion_tokens": 12}}'
+    assert redact_body(said, ()) == said
+
+
+def test_our_own_key_goes_however_an_answer_spells_it() -> None:
+    secrets = secrets_of({"X-Key": 'ab/cd+ef"gh&ij'})
+    for echoed in ('ab/cd+ef"gh&ij', 'ab\\/cd+ef\\"gh&ij', "ab%2Fcd%2Bef%22gh%26ij", "ab/cd+ef&quot;gh&amp;ij"):
+        assert redact_body(f"<{echoed}>", secrets) == f"<{MASK}>"
+
+
+def test_the_beginning_of_a_secret_at_a_cut_is_not_kept() -> None:
+    assert redact_body("echo: open-ses", {"open-sesame-42"}, cut=True) == "echo: "
+    assert redact_body("echo: open-ses", {"open-sesame-42"}) == "echo: open-ses"
+
+
+def test_what_is_kept_of_a_visit_holds_our_key_neither_in_a_type_nor_at_a_cut() -> None:
+    visit = Visit(Target("main", "http://m", headers={"X-Key": "open-sesame-42"}), None)  # type: ignore[arg-type]
+    visit.exchanges = [Exchange("GET /", 200, "text/open-sesame-42", "you sent open-sesa", True)]
+    (kept,) = visit.clean_exchanges()
+    assert (kept.content_type, kept.body) == (f"text/{MASK}", "you sent ")
+
+
+def test_what_was_observed_holds_nobodys_address() -> None:
+    visit = Visit(Target("main", "http://m"), None)  # type: ignore[arg-type]
+    seen = {"state": "ask ops@example.com", "rows": [{"why": "no @ all", "n": 1}], "url": "http://wiki/@team"}
+    assert visit.clean(seen) == {
+        "state": f"ask {MASK}",
+        "rows": [{"why": "no @ all", "n": 1}],
+        "url": "http://wiki/@team",
+    }
 
 
 def test_what_no_database_holds_goes_too() -> None:

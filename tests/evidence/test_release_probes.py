@@ -105,10 +105,17 @@ def health(status: int, body: Any = b"", headers: dict[str, str] | None = None) 
         (200, {"status": "UP"}, "verified"),  # Spring Boot 3 actuator
         (200, {"status": "DOWN"}, "contradicted"),
         (200, {"status": "unhealthy"}, "contradicted"),
+        (200, {"status": "degraded"}, "inconclusive"),
+        (200, {"healthy": False}, "inconclusive"),
+        (200, {"status": {"indicator": "major", "description": "Partial System Outage"}}, "inconclusive"),
+        (200, {"error": "database is gone"}, "inconclusive"),
+        (200, {"status": "ok", "error": None}, "verified"),
         (503, {"status": "DOWN"}, "contradicted"),
         (500, b"", "contradicted"),
         (410, b"", "contradicted"),
         (404, b"", "inconclusive"),  # as who is not signed in may get
+        (200, b"DOWN", "contradicted"),
+        (200, b"OK", "verified"),
         (200, "<html>All systems operational</html>", "inconclusive"),
         (401, b"", "inconclusive"),
         (403, b"", "inconclusive"),
@@ -171,6 +178,14 @@ def looked_up(url: str) -> tuple[bool | None, str]:
     return runbook_found(url, run(looking()))
 
 
+PAGES = {
+    "/lessons": "<html><title>Lessons learnt</title>Roll back with …",
+    "/asks": '<title>Wiki</title><form><input name=p  type="password">',
+    "/signs-in": "<html><title>Sign in · Forge</title>",
+    "/lost": "<html><title>Page not found</title>",
+}
+
+
 def wiki(request: Request) -> None:
     """A wiki's answers: a page, a private one, one that was removed, and one behind single sign-on."""
     path = request.path.partition("?")[0]
@@ -178,8 +193,12 @@ def wiki(request: Request) -> None:
         return request.reply(200, "<form>", {"Content-Type": "text/html"})
     if path == "/behind":
         return request.reply(302, b"", {"Location": "/sso/login?next=/behind"})
+    if path == "/old":
+        return request.reply(301, b"", {"Location": "/lessons"})
     if path == "/moved":
         return request.reply(301, b"", {"Location": "/rollback"})
+    if path in PAGES:
+        return request.reply(200, PAGES[path], {"Content-Type": "text/html; charset=utf-8"})
     status = {"/rollback": 200, "/removed": 410, "/private": 404, "/locked": 403, "/broken": 502}.get(path, 404)
     return request.reply(status, "Roll back with …")
 
@@ -189,6 +208,10 @@ def wiki(request: Request) -> None:
     [
         ("/rollback", True, "The runbook answers (200)."),
         ("/moved", True, "answers"),
+        ("/old", True, "answers"),  # a word that "sso" is a part of
+        ("/asks", None, "behind a sign-in"),
+        ("/signs-in", None, "behind a sign-in"),
+        ("/lost", None, "says that it was not found"),
         ("/removed", False, "gone for good"),
         ("/private", None, "nothing is there, or nothing for who is not signed in"),
         ("/locked", None, "behind a sign-in"),
@@ -280,6 +303,12 @@ def test_a_document_that_says_something_else_than_the_claims_is_contradicted(oth
         ({"identity.name-version": {"model_id": "house/Assist 8B"}}, SPEC),
         ({"identity.name-version": {"version": "v1.0"}}, SPEC),
         ({}, {**SPEC, "config": {**SPEC["config"], "paramSize": "10b"}}),  # as rounded as names are
+        ({}, {**SPEC, "config": {**SPEC["config"], "precision": "float8_e4m3fn"}}),
+        ({}, {**SPEC, "config": {**SPEC["config"], "precision": "mixed"}}),  # no word of the checklist's
+        (
+            {"compute.quantization": {"formats": ["awq"]}},
+            {**SPEC, "config": {**SPEC["config"], "quantization": "awq_marlin"}},
+        ),
     ],
 )
 def test_the_same_in_other_letters_and_a_rounded_size_are_no_conflict(others: Any, spec: Any) -> None:
@@ -319,6 +348,8 @@ def test_what_is_no_valid_document_is_contradicted(document: Any) -> None:
         (b"<!doctype html><form>", {"Content-Type": "text/html"}, "A web page stands at the document's address"),
         (b" " * 70_000, None, "too large"),
         ({"descriptor": {"title": "x"}}, None, "nothing in it is claimed too"),
+        ({"code": 401, "message": "sign in first"}, None, "speaks of a failure"),  # with a 200
+        ({"error": "unauthorized"}, None, "speaks of a failure"),
     ],
 )
 def test_a_document_that_cannot_be_read_or_compared_is_inconclusive(document: Any, headers: Any, words: str) -> None:

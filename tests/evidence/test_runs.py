@@ -366,6 +366,16 @@ def test_findings_of_a_moved_or_deleted_endpoint_stand_no_longer(endpoint: Any, 
     assert Finding.objects.filter(release=release, endpoint=None).exists()
 
 
+def test_what_monitoring_told_of_other_labels_stands_no_longer(endpoint: Any, release: Any, alice: Any) -> None:
+    claim(release, alice, "identity.input-limits", max_input=131072, unit="tokens")
+    probe(release)
+    told = Finding.objects.current().filter(release=release, probe="prometheus.latency")
+    assert told.exists()
+    registry.change_endpoint(endpoint=endpoint, by=alice, labels={"job": "another"})
+    assert not told.exists()
+    assert current(release, "identity.input-limits") == ["contradicted"]  # what it said of itself, it still says
+
+
 # Time
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES, Judgement, Target
 from checklists.evidence.probes.serving import same_name
-from checklists.evidence.probes.serving_arguments import precision_of, same_gpu
+from checklists.evidence.probes.serving_arguments import precision_of
 from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, STACKS, places
 from tests.evidence.loopback import observe, routes, serving
 from tests.evidence.recorded import recordings
@@ -33,25 +33,6 @@ from tests.evidence.recorded import recordings
 )
 def test_number_formats_have_the_checklists_words(served: str, word: str) -> None:
     assert precision_of(served) == word
-
-
-@pytest.mark.parametrize(
-    ("claimed", "served", "same"),
-    [
-        ("H100 80 GB", "NVIDIA H100 80GB HBM3", True),
-        ("H100", "NVIDIA H100 PCIe", True),
-        ("A100 80 GB", "NVIDIA A100-SXM4-40GB", False),
-        ("A100 80 GB", "NVIDIA A100-SXM4-80GB", True),
-        ("L4", "NVIDIA L40S", False),
-        ("RTX 4090", "NVIDIA GeForce RTX 4090", True),
-        ("RTX 4080", "NVIDIA GeForce RTX 4090", False),
-        ("MI300X", "AMD Instinct MI300X", True),
-        ("Gaudi 2", "HL-225", None),
-        ("the fast ones", "NVIDIA H100 80GB HBM3", None),
-    ],
-)
-def test_gpus_are_compared_by_type_and_memory(claimed: str, served: str, same: bool | None) -> None:
-    assert same_gpu(claimed, served) is same
 
 
 def arguments(table: dict[str, Any], item: str, claims: dict[str, Any], **others: Any) -> Judgement:
@@ -84,6 +65,16 @@ def test_quantised_weights_are_not_of_the_format_they_are_reckoned_in(
 ) -> None:
     judged = arguments(sglang(**served), "identity.gpu-precision", {"precisions": claimed})
     assert judged.verdict == verdict, judged
+
+
+@pytest.mark.parametrize(
+    ("claimed", "verdict"), [("int4", "inconclusive"), ("int8", "inconclusive"), ("bf16", "contradicted")]
+)
+def test_five_bits_are_neither_four_nor_eight_and_no_whole_format(claimed: str, verdict: str) -> None:
+    observation = {"readings": [{"means": "precision", "value": "Q5_K_M", "where": "ftype of /v1/models"}]}
+    claims = {"gpu_types": "L4", "precisions": [claimed]}
+    judged = PROBES["serving.arguments"].judge("identity.gpu-precision", claims, observation)
+    assert judged.verdict == verdict, judged.reason
 
 
 def test_a_kv_cache_in_another_format_is_told_and_settles_nothing() -> None:

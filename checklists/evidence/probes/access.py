@@ -18,6 +18,7 @@ from checklists.evidence.probes.base import (
     inconclusive,
     joined,
     list_of,
+    tells_of_failure,
     text_of,
 )
 from checklists.evidence.stacks import Route
@@ -103,7 +104,7 @@ class AccessControl(Probe):
                 else joined([f"{text_of(row.get('route'))} → {_said(row.get('none'))}" for row in rows], 3)
             )
         )
-        if garbled and not refused:
+        if garbled and (not refused or any(_good(row.get("none")) for row in rows)):
             route = text_of(garbled.get("route"))
             reason = f"{route} answered well, but not with JSON, so what answers there may be no model server."
             return inconclusive(reason, claimed=claimed, observed=f"no JSON on {route}")
@@ -224,7 +225,7 @@ def _outcome(answer: Answer, kind: str = "") -> int | str:
         return answer.error.code or answer.error.kind
     if answer.ok and answer.response and answer.response.header("content-type").lower().startswith("text/html"):
         return "web_page"
-    if answer.ok and answer.object().get("error"):
+    if answer.ok and tells_of_failure(answer.object()):
         return "error_in_the_body"
     if kind == "main" and answer.response and answer.flaw:
         begins = answer.response.body.lstrip()[:1] in (b"{", b"[")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
 from checklists.evidence.pace import Deadline
 from checklists.evidence.recognition import Recognition, find_out
-from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
+from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of, without_addresses
 from checklists.evidence.stacks import STACKS, Route, Stack
 from checklists.evidence.transcripts import Exchange
 
@@ -330,14 +331,21 @@ class Visit:
         return self._recognition
 
     def clean(self, observation: Observation) -> Observation:
-        """The observation as it may be stored: JSON, without our secrets or anything shaped like a token."""
-        cleaned: Observation = redact(observation, secrets_of(self.target.headers))
+        """The observation as it may be stored: JSON, without our secrets, tokens and e-mail addresses."""
+        cleaned: Observation = without_addresses(redact(observation, secrets_of(self.target.headers)))
         return cleaned
 
     def clean_exchanges(self) -> list[Exchange]:
         """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
         secrets = secrets_of(self.target.headers)
-        return [replace(exchange, body=redact_body(exchange.body, secrets)) for exchange in self.exchanges]
+        return [
+            replace(
+                exchange,
+                content_type=redact(exchange.content_type, secrets),
+                body=redact_body(exchange.body, secrets, cut=exchange.truncated),
+            )
+            for exchange in self.exchanges
+        ]
 
 
 def _size(answer: Answer) -> int:
@@ -449,6 +457,49 @@ def moment(at: float | None) -> str:
         return datetime.fromtimestamp(at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):
         return "an unknown time"
+
+
+def tells_of_failure(body: Mapping[str, Any]) -> bool:
+    """Whether a JSON object speaks of a failure, in one of the ways in which gateways do."""
+    if body.get("error") or body.get("errors") or False in (body.get("success"), body.get("ok")):
+        return True
+    codes = [number_of(body.get(key)) for key in ("code", "status", "statusCode", "status_code", "errcode", "ret")]
+    if any(code is not None and 400 <= code < 600 for code in codes):
+        return True
+    told = bool(body.get("message") or body.get("msg")) and not body.get("data")
+    return told and any(code not in (None, 200) for code in codes)
+
+
+def state_of(answer: Answer) -> str:
+    """What a good answer says of the health of who gave it, in its own words; empty where it says nothing of it."""
+    body = answer.json()
+    if isinstance(body, dict):
+        for value in (body.get(key) for key in _STATES):
+            if told := text_of(
+                value.get("description") or value.get("indicator") if isinstance(value, dict) else value
+            ):
+                return told
+        no = next((key for key in (*_STATES, *_GOOD) if body.get(key) is False), "")
+        error = body.get("error")
+        return f"{no}: false" if no else "it tells of an error" if error and isinstance(error, str | dict) else ""
+    if isinstance(body, str):
+        return text_of(body)
+    words = answer.response.body[:200].decode("utf-8", "replace").strip() if answer.response and answer.ok else ""
+    return "" if len(words) > 60 or words.startswith("<") else words
+
+
+_STATES, _GOOD = ("status", "state", "health"), ("healthy", "ok", "ready", "up", "alive", "live", "success")
+_ILL = re.compile(
+    r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready|known)|down|fail\w*|errors?|degraded"
+    r"|pending|false|outage|offline|critical|warn\w*|stopp\w*|out of service|disrupt\w*|maintenance|major|minor"
+    r"|partial)\b",
+    re.IGNORECASE,
+)
+
+
+def sounds_ill(state: str) -> bool:
+    """Whether a state in words is anything but a clean bill of health."""
+    return bool(_ILL.search(re.sub(r"[_-]+", " ", state)))
 
 
 def joined(parts: list[str], limit: int = 6) -> str:

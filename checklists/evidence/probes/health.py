@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -18,16 +17,12 @@ from checklists.evidence.probes.base import (
     list_of,
     number_of,
     plain,
+    sounds_ill,
+    state_of,
     text_of,
 )
 from checklists.evidence.stacks import Stack
 from checklists.evidence.units import milliseconds
-
-_UNREADY = re.compile(
-    r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready)|down|fail\w*|error|degraded"
-    r"|pending)\b",
-    re.IGNORECASE,
-)
 
 
 class Health(Probe):
@@ -57,7 +52,7 @@ class Health(Probe):
                     "path": path,
                     "status": answer.status,
                     "page": answer.response.header("content-type").lower().startswith("text/html"),
-                    "state": text_of(answer.object().get("status")),
+                    "state": state_of(answer),
                     "ms": round(milliseconds(answer.response.elapsed_s), 1),
                     "endless": answer.response.truncated,
                 }
@@ -85,7 +80,7 @@ class Health(Probe):
             return inconclusive(
                 f"A web page stands at {path}, which tells people something, and not us.", observed=seen
             )
-        if 200 <= status < 300 and _UNREADY.search(state):
+        if 200 <= status < 300 and sounds_ill(state):
             return inconclusive(f"{path} answered {status:.0f}, but with the status {state}.", observed=seen)
         if 200 <= status < 300:
             if item_key is None:

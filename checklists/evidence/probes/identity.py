@@ -57,6 +57,11 @@ _PLACES = re.compile(
     r"|adapters?|local|tmp)\Z",
     re.IGNORECASE,
 )
+# What trainers call the folders of a run, which no repository is called.
+_RUNS = re.compile(
+    r"(?:final|merged|best|last|latest|(?:global_?)?(?:checkpoint|ckpt|epoch|step|iter|run|version)[_-]?\d*)(?:[_-]model)?\Z",
+    re.IGNORECASE,
+)
 # The hub's own client keeps a repository in models--owner--name/snapshots/commit.
 _CACHED = re.compile(r"(?:^|[/\\])models--([\w.-]+?)--([\w.-]+?)(?:[/\\]snapshots[/\\]([0-9a-f]{40}))?(?:[/\\]|$)")
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -197,6 +202,8 @@ def repository_of(text: str) -> str:
         return f"{cached[1]}/{cached[2]}"
     text = text.strip().rstrip("/")
     if is_local(text) or not _REPOSITORY.match(text) or _PLACES.match(text.partition("/")[0]):
+        return ""
+    if any(map(_RUNS.match, text.split("/"))):
         return ""
     return text
 

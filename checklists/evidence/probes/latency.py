@@ -35,6 +35,7 @@ from checklists.evidence.probes.metrics_page import page_stack, place_of, read_p
 from checklists.evidence.stacks import PHASES, Meaning, Stack
 from checklists.evidence.units import factor
 
+NAME = "identity.name-version"
 MIN_SAMPLES = 20
 DAY_S = 86_400  # less is a young past, of which a start may be the better part
 EARLY_S = 600  # after its start, in which a server may still be warming up
@@ -60,6 +61,7 @@ class MetricsLatency(Probe):
     version = 2
     title = "Latency against the goals"
     items = ("performance.latency-targets",)
+    also_reads = (NAME,)  # of several models on a page, the claimed one counts
     sends = "One GET to the metrics page."
     ttl = timedelta(days=1)
 
@@ -79,7 +81,8 @@ class MetricsLatency(Probe):
         for name, meaning in stack.metrics.items() if stack else ():
             if meaning.key not in PHASES.values():
                 continue
-            histogram, models = _histogram(page, name, meaning, visit.target)
+            histogram, models, chosen = _histogram(page, name, meaning, visit.target)
+            seen |= {"model": chosen} if chosen else {}
             known = dict_of(seen["histograms"].get(meaning.key))
             if models:
                 seen["models"] = models
@@ -96,9 +99,16 @@ class MetricsLatency(Probe):
         claimed = joined([f"{label} ≤ {plain(goal)}" for label, goal in goals.items()])
         if why := fact_error(observation):
             return inconclusive(why, claimed=claimed, unit="ms")
+        if (model := text_of(observation.get("model"))) and model != text_of(others.get(NAME, {}).get("model_id")):
+            why = f"{place_of(observation)} counts several models, and another one than {model} is claimed now; "
+            return inconclusive(f"{why}probe again.", claimed=claimed, unit="ms", rule=RULE)
         histograms = dict_of(observation.get("histograms"))
         if not goals or phase not in PHASES:
             return nothing_claimed(joined(sorted(histograms)))
+        if none := [label for label in ("p50", "p95") if label not in goals and claims.get(f"{label}_ms") is not None]:
+            return inconclusive(
+                f"The goal for {joined(none)} is no time that could be met.", claimed=claimed, unit="ms"
+            )
         histogram = Histogram.from_json(histograms.get(PHASES[phase]))
         words, where = phase.replace("_", " "), place_of(observation)
         if histogram is None:
@@ -126,24 +136,27 @@ class MetricsLatency(Probe):
         return _warmed_up(histogram, goals, f"since the server started, read from {where}", young, tell)
 
 
-def _histogram(page: Page, name: str, meaning: Meaning, target: Target) -> tuple[Histogram | None, list[str]]:
-    """The histogram of the model that is claimed; or, where it cannot be told from others, their names."""
+def _histogram(page: Page, name: str, meaning: Meaning, target: Target) -> tuple[Histogram | None, list[str], str]:
+    """The histogram of the model that is claimed; or, where it cannot be told from others, their names. And, of several
+    models, the claimed name by which it was chosen."""
     for label in _MODELS:
         models = page.labels(f"{name}_bucket", label)
         if not models:
             continue
         wanted = target.labels.get(label) or target.model_hint
         if len(models) > 1 and wanted not in models:
-            return None, models[:10]
-        return page.histogram(name, {**meaning.labels, **({label: wanted} if len(models) > 1 else {})}), []
-    return page.histogram(name, meaning.labels), []
+            return None, models[:10], ""
+        only = {label: wanted} if len(models) > 1 else {}
+        chosen = wanted if only and label not in target.labels else ""
+        return page.histogram(name, {**meaning.labels, **only}), [], chosen
+    return page.histogram(name, meaning.labels), [], ""
 
 
 def recent(seen: Observation, before: Observation) -> dict[str, Any]:
     """What each histogram gained since an earlier observation of the same process, or since the one before that if it
     was too little: ``{meaning: {since, histogram}}``. Pure."""
     began, at = number_of(seen.get("began")), number_of(before.get("at"))
-    same = began is not None and all(before.get(key) == seen.get(key) for key in ("began", "where", "stack"))
+    same = began is not None and all(before.get(key) == seen.get(key) for key in ("began", "where", "stack", "model"))
     if not same or began is None or at is None or at < began + EARLY_S:
         return {}
     found: dict[str, Any] = {}

@@ -31,6 +31,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.sources.selectors import is_metric
 from checklists.evidence.stacks import (
     CACHE_MEANINGS,
     COUNTER_MEANINGS,
@@ -43,6 +44,22 @@ from checklists.evidence.stacks import (
 
 MAX_NAMES = 600
 _WORD = re.compile(r"[:_]")
+# What a series of seconds may be called that tells a phase under a name, or by a label, that no table has.
+_MAY_TELL = {
+    phase: re.compile(pattern)
+    for phase, pattern in {
+        "queue": r"queue|wait",
+        "prefill": r"prefill|prompt|forward|stage",
+        "first_token": r"first_(?:token|chunk|response)|ttft",
+        "decode": r"decod|generation|predicted|forward|stage",
+        "per_output_token": r"per_(?:output_)?token|inter_token|tpot|itl",
+        "inference": r"inference|forward|compute|execut",
+        "end_to_end": r"e2e|end_to_end|request_(?:total_)?(?:duration|latency|time)",
+    }.items()
+}
+_OF_TIME = re.compile(r"seconds|duration|latency|_time(?:_|\Z)|_[mu]s(?:_|\Z)")
+_AROUND = re.compile(r"\{[^}]*\}|\[[^\]]*\]")  # labels and ranges
+_SUFFIXES = ("", "_total", "_bucket", "_count", "_sum", "_info")
 
 
 async def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page | None, str, Observation]:
@@ -106,12 +123,16 @@ class MetricsPresent(Probe):
                 count = histogram.count if histogram else page.value(f"{name}_count", meaning.labels)
                 value = count if count is not None else page.value(name, meaning.labels)
                 meanings.setdefault(meaning.key, {"name": name, "value": value, "samples": count})
+        empty = sorted(
+            name for name in page.families if not any(name + ending in page.samples for ending in _SUFFIXES)
+        )[:MAX_NAMES]
         return {
             "where": where,
             "stack": stack.key if stack else "",
             "meanings": meanings,
-            "gpu": [name for name in names if name.startswith(GPU_PREFIXES)][:40],
+            "gpu": [name for name in names if name.startswith(GPU_PREFIXES) and name not in empty][:40],
             "names": names[:MAX_NAMES],
+            "empty": empty,
             "complete": page.complete and len(names) <= MAX_NAMES,
         }
 
@@ -124,7 +145,7 @@ class MetricsPresent(Probe):
             return _phases(claims, observation)
         if item_key == "observability.cache":
             return _named(
-                texts_of(claims.get("metric_names")), observation, _present(observation, CACHE_MEANINGS), "cache"
+                metric_names(claims.get("metric_names")), observation, _present(observation, CACHE_MEANINGS), "cache"
             )
         if item_key == "observability.gpu":
             return _gpu(claims, observation)
@@ -181,6 +202,9 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
         return inconclusive(_too_long(observation, missing), **found_words)
     if missing and not _used(observation):
         return inconclusive(_unused(observation, missing), **found_words)
+    if missing and (others := [name for phase in missing for name in _may_tell(phase, observation)]):
+        what = f"{place_of(observation)} exports no series that is known to tell {joined(missing)}"
+        return inconclusive(f"{what}; {joined(others, 3)} may.", rule=rule, **found_words)
     if missing:
         return Judgement(
             CONTRADICTED,
@@ -205,16 +229,60 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
     )
 
 
+def metric_names(value: Any) -> list[str]:
+    """The names of metrics in what people write: between commas, lines or blanks, with or without labels and ranges.
+    What is none stays as it is."""
+    found: list[str] = []
+    for text in texts_of(_AROUND.sub("", value) if isinstance(value, str) else value):
+        words = text.split()
+        found += words if all(map(_looks_named, words)) else [text]
+    return list(dict.fromkeys(found))
+
+
+def _looks_named(text: str) -> bool:
+    """Whether a text is surely meant as the name of a metric, not as a word for what it measures."""
+    return is_metric(text) and bool(_WORD.search(text))
+
+
+def _may_tell(phase: str, observation: Observation) -> list[str]:
+    """Names of times that stand for no phase in the stack's table and may tell this one, without their endings."""
+    stack = STACKS.get(text_of(observation.get("stack")))
+    known = {name for name, meaning in stack.metrics.items() if meaning.key in PHASES.values()} if stack else set()
+    bases = {
+        re.sub(r"_(?:bucket|count|sum|created)\Z", "", text_of(name)) for name in list_of(observation.get("names"))
+    }
+    pattern = _MAY_TELL["end_to_end" if phase == "request" else phase]
+    return sorted(
+        name for name in bases - known if _own(name, observation) and _OF_TIME.search(name) and pattern.search(name)
+    )
+
+
 def _named(claimed: list[str], observation: Observation, known: list[str], what: str) -> Judgement:
     """Metric names that a team wrote down, against those on the page."""
     if not claimed:
         return nothing_claimed(joined(known))
-    missing = [name for name in claimed if not on_page(name, observation)]
+    absent = [name for name in claimed if not on_page(name, observation)]
+    missing = [name for name in absent if _looks_named(name)]
     words: dict[str, Any] = {
         "claimed": joined(claimed),
         "observed": joined(known) or "none",
-        "rule": "every claimed name is on the page",
+        "rule": "every claimed name is on the page, with a series",
     }
+    if absent and not missing:
+        return inconclusive(
+            f"{joined(absent, 3)} is no name of a metric that could be looked for.",
+            claimed=joined(claimed),
+            observed=words["observed"],
+            rule=words["rule"],
+        )
+    empty = set(list_of(observation.get("empty")))
+    if not missing and (bare := [name for name in claimed if {name, name.removesuffix("_total")} & empty]):
+        return inconclusive(
+            f"{place_of(observation)} announces {joined(bare)}, but has no series of it yet.",
+            claimed=joined(claimed),
+            observed=words["observed"],
+            rule=words["rule"],
+        )
     if not missing:
         return Judgement(
             VERIFIED,
@@ -289,7 +357,7 @@ def _gpu(claims: Claims, observation: Observation) -> Judgement:
 
 def _counter(claims: Claims, observation: Observation) -> Judgement:
     known = _present(observation, COUNTER_MEANINGS)
-    names = texts_of(claims.get("metric_name"))
+    names = metric_names(claims.get("metric_name"))
     if not names:
         return nothing_claimed(joined(known))
     judged = _named(names, observation, known, "throughput")

@@ -28,17 +28,27 @@ from checklists.evidence.probes.base import (
     list_of,
     nothing_claimed,
     plain,
+    sounds_ill,
+    state_of,
+    tells_of_failure,
     text_of,
     texts_of,
 )
 from checklists.evidence.probes.capacity import size_of
 from checklists.evidence.probes.identity import same_name
+from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS
 from checklists.journal.errors import Invalid
 from checklists.registry import modelspec
 from checklists.registry.architecture import shape
 
 CHANGED = "The claim changed since this was measured; probe again."
-_SIGN_IN = re.compile(r"log-?in|sign-?in|signon|sso|oauth|saml|openid|/auth\b", re.IGNORECASE)
+_SIGN_IN = re.compile(r"log-?in|sign-?in|signon|\bsso\b|oauth|saml|openid|/auth\b", re.IGNORECASE)
+# A page that asks who somebody is, or says that there is none, though its status is good.
+_ASKS = re.compile(
+    r"<input[^>]{0,300}\btype\s*=\s*[\"']?password|<title[^>]{0,100}>[^<]{0,100}\b(?:log|sign)[\s-]?in\b", re.I
+)
+_LOST = re.compile(r"<title[^>]{0,100}>[^<]{0,100}(?:not found|\b404\b|does(?: not|n.t) exist)", re.IGNORECASE)
+MAX_PAGE = 256 * 1024  # bytes of a page that are looked through for that
 _UNWELL = {"down", "unhealthy", "fail", "failed", "error", "critical", "not_ready", "out_of_service"}
 LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, an unhealthy answer is asked for again
 _NONE = {"none", "no", "nothing", "-", "n/a"}
@@ -109,11 +119,11 @@ def url_of(value: Any) -> str:
 
 
 async def ask(visit: Visit, url: str, *, fresh: bool = False) -> Observation:
-    """What a claimed address answers to one GET without credentials: ``{url, status, signed_out, state, page}`` or an
-    error.
+    """What a claimed address answers to one GET without credentials: ``{url, status, signed_out, lost, state, page}``
+    or an error.
 
-    ``state`` is a word for its health out of a JSON body, ``signed_out`` says that it led to a sign-in page, ``page``
-    that it is a web page.
+    ``state`` is what the body says of its health, ``signed_out`` that it led to a sign-in page, or is one, ``page``
+    that it is a web page, ``lost`` that this one says of itself that it was not found.
     """
     if not url:
         return {"url": "", "error": "no_url", "why": "No address is claimed."}
@@ -124,13 +134,16 @@ async def ask(visit: Visit, url: str, *, fresh: bool = False) -> Observation:
     if answer.ok and response is not None and response.truncated:
         return {"url": url, "error": "too_large", "why": answer.why}
     final = urlsplit(response.url) if response else urlsplit("")
-    body = answer.object()
+    page = bool(response and response.header("content-type").lower().startswith("text/html"))
+    text = response.body[:MAX_PAGE].decode("utf-8", "replace") if response and page else ""
+    led = bool(response and response.hops and _SIGN_IN.search(f"{final.hostname or ''}{final.path}"))
     return {
         "url": url,
         "status": answer.status,
-        "state": text_of(body.get("status") or body.get("state")),
-        "page": bool(response and response.header("content-type").lower().startswith("text/html")),
-        "signed_out": bool(response and response.hops and _SIGN_IN.search(f"{final.hostname or ''}{final.path}")),
+        "state": state_of(answer),
+        "page": page,
+        "signed_out": led or bool(_ASKS.search(text)),
+        "lost": bool(_LOST.search(text)),
     }
 
 
@@ -146,6 +159,8 @@ def runbook_found(url: str, observation: Observation) -> tuple[bool | None, str]
         return None, f"The runbook could not be reached. {why}"
     if observation.get("signed_out") or status in (401, 403):
         return None, "The runbook is behind a sign-in, so it cannot be seen from here."
+    if observation.get("lost") is True:
+        return None, f"The runbook's address answers {status}, with a page that says that it was not found."
     if isinstance(status, int) and 200 <= status < 300:
         return True, f"The runbook answers ({status})."
     if status == 410:
@@ -181,8 +196,8 @@ class Dependencies(Probe):
     ) -> Judgement:
         names, url = text_of(claims.get("names")), url_of(claims.get("health_url"))
         rule = (
-            f"Verified: 2xx without a word of ill health. Contradicted: 410, 5xx or such a word, {LOOKS} times some "
-            "seconds apart. Else it says nothing: 404 may be what those get who are not signed in, and a web page is "
+            f"Verified: 2xx without a word of ill health. Contradicted: 410, 5xx or such a word alone, {LOOKS} times "
+            "some seconds apart. Else it says nothing: 404 may be what who is not signed in gets, and a web page is "
             "for people to read."
         )
         if not url:
@@ -199,7 +214,7 @@ class Dependencies(Probe):
             return inconclusive("The address is behind a sign-in.", claimed=url, observed=seen)
         if observation.get("page") is True:
             return inconclusive("A web page stands at the address.", claimed=url, observed=seen, rule=rule)
-        if isinstance(status, int) and 200 <= status < 300 and state.casefold() not in _UNWELL:
+        if isinstance(status, int) and 200 <= status < 300 and not sounds_ill(state):
             return Judgement(VERIFIED, url, seen, "", f"The health address answers {seen}.", rule=rule, samples=1)
         looks = observation.get("looks")
         if _unwell(observation) and looks == LOOKS:
@@ -224,7 +239,11 @@ COMPARED = tuple(
     if place.item.startswith(("identity.", "compute.")) and path not in ("descriptor.family", "descriptor.datasetsURL")
 )
 SHAPE = {"numLayers": "layers", "numAttentionHeads": "heads", "numKVHeads": "kv_heads", "hiddenSize": "hidden"}
-_WORDS = {"float32": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
+# What the document may call a format, and the checklist's word for it.
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "config.precision": {**PRECISIONS, "float8": "fp8", "float4": "fp4"},
+    "config.quantization": QUANTISATIONS,
+}
 
 
 class ResourceContract(Probe):
@@ -291,6 +310,8 @@ async def _fetched(visit: Visit, url: str) -> Observation:
         return {"error": "unread", "why": "A web page stands at the document's address, perhaps to sign in."}
     if answer.response.truncated or len(answer.response.body) > modelspec.MAX_BYTES:
         return {"error": "unread", "why": "The document is too large to be read."}
+    if tells_of_failure(answer.object()):
+        return {"error": "unread", "why": "What answers at the document's address speaks of a failure."}
     return {"where": "The document at the claimed address", **await asyncio.to_thread(_parsed, text)}
 
 
@@ -335,8 +356,8 @@ def _compared(
     for path in COMPARED:
         place = PLACES[path]
         value, wanted = said.get(path), others.get(place.item, {}).get(place.claim)
-        if value and wanted:
-            yield path, _told(value), _told(wanted), _same(path, value, wanted)
+        if value and wanted and (same := _same(path, value, wanted)) is not None:
+            yield path, _told(value), _told(wanted), same
     known = dict_of(observation.get("shape"))
     for name, field in SHAPE.items():
         value = said.get(f"config.transformerConfig.{name}")
@@ -353,11 +374,12 @@ def _told(value: Any) -> str:
     return joined([text_of(one) for one in value]) if isinstance(value, list) else text_of(value)
 
 
-def _same(path: str, value: Any, wanted: Any) -> bool:
+def _same(path: str, value: Any, wanted: Any) -> bool | None:
+    """``None`` where the document speaks of a format for which the checklist has no word."""
     if isinstance(wanted, list):  # choices: what the document names must be among what is claimed
         words = value if isinstance(value, list) else re.split(r"[\s,;/+]+", str(value).casefold())
-        meant = {_WORDS.get(str(word), str(word)) for word in words if word}
-        return meant <= set(texts_of(wanted))
+        meant = {_WORDS[path].get(str(word), "") if path in _WORDS else str(word) for word in words if word}
+        return None if "" in meant else meant <= set(texts_of(wanted))
     one, other = text_of(value), text_of(wanted)
     if path == "descriptor.name":
         tails = [re.sub(r"[\W_]+", "", text.rpartition("/")[2].casefold()) for text in (one, other)]

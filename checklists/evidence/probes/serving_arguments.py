@@ -23,6 +23,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.gpu_names import same_gpu
 from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
 from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, Stack
 
@@ -38,10 +39,6 @@ RULE_PRECISION = (
 )
 # The precision of weights that were quantised so; of the others the number of bits is not told.
 _QUANTISED = {"fp8": "fp8", "int8": "int8", "awq": "int4", "nvfp4": "fp4", "mxfp4": "fp4"}
-# What a GPU's name says beside its type: who made it, how it is mounted, how much memory it has.
-_BESIDE_TYPE = re.compile(r"nvidia|amd|intel|geforce|tesla|instinct|radeon|\d+ ?gi?b|sxm\d*|pcie|nvl|hbm\d?e?|oam|gpu")
-_TYPE = re.compile(r"[a-z]+\d+\w*|\d{3,}\w*")
-_MEMORY = re.compile(r"(\d+) ?gi?b")
 
 
 class ServingArguments(Probe):
@@ -105,7 +102,10 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
             # Of quantised weights this is only the format they are reckoned in.
             if word in precisions and not quantised:
                 right.append(f"{label} ({where})")
-            elif precisions and not {word, *quantised.values()} & {*precisions, ""}:
+                continue
+            # The checklist has no word for five or six bits, so who has such weights claims four or eight.
+            near = {"int4", "int8"} if word.startswith("int") and word not in PRECISIONS.values() else {word}
+            if precisions and not {word, *near, *quantised.values()} & {*precisions, ""}:
                 wrong.append(f"{label} ({where})")
     for name, word in quantised.items():
         seen.append(f"quantised by {name}")
@@ -206,18 +206,6 @@ def precision_of(word: str) -> str:
     if gguf := re.match(r"i?q(\d)_", word):
         return f"int{gguf[1]}"
     return PRECISIONS.get(word.split()[0].strip("-"), "") if word else ""
-
-
-def same_gpu(claimed: str, served: str) -> bool | None:
-    """Whether two names mean one type of GPU (``H100 80 GB``, ``NVIDIA H100 80GB HBM3``); ``None`` if unclear."""
-    one, other = claimed.casefold(), served.casefold()
-    memory = [match[1] for text in (one, other) if (match := _MEMORY.search(text))]
-    if len(memory) == 2 and memory[0] != memory[1]:
-        return False
-    types = [set(_TYPE.findall(_BESIDE_TYPE.sub(" ", text))) for text in (one, other)]
-    if not types[0] or not types[1]:
-        return None
-    return bool(types[0] & types[1])
 
 
 def _in_words(split: Mapping[str, float]) -> str:

@@ -21,6 +21,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.stacks import Stack
 
 STRANGER = "https://preflight-probe.invalid"
+REDIRECTS = (301, 302, 303, 307, 308)
 # What is wrong with the server's certificate; an unknown issuer may just be a private one that we do not know.
 BROKEN = {"expired", "not_yet_valid", "wrong_host", "revoked"}
 
@@ -53,6 +54,7 @@ class TlsAndHeaders(Probe):
         return {
             "https": https,
             "status": response.status,
+            "upgrades": response.status in REDIRECTS and response.header("location").lower().startswith("https://"),
             "public": bool(response.peer) and is_public(response.peer),
             "expires_at": response.tls.expires_at.isoformat() if response.tls and response.tls.expires_at else "",
             "issuer": response.tls.issuer if response.tls else "",
@@ -102,6 +104,11 @@ class TlsAndHeaders(Probe):
                 rule="no reflected origin with credentials",
             )
         if observation.get("https") is not True:
+            if observation.get("upgrades") is True:
+                reason = (
+                    "Plain http only sends callers on to https. Give the https address, so that keys go there at once."
+                )
+                return inconclusive(reason, claimed=claimed, observed="plain http, sent on to https")
             if observation.get("public") is True and text_of(claims.get("scheme")) not in ("", "none"):
                 return Judgement(
                     CONTRADICTED,

@@ -15,6 +15,7 @@ from django.utils import timezone
 from checklists import journal
 from checklists.assessments.models import Answer
 from checklists.catalog.editions import view
+from checklists.evidence.coverage import MONITORING
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, Transcript, Verdict
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
@@ -26,6 +27,8 @@ from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS, lock_release
 
+# What says where an endpoint is seen: itself, and among what monitoring keeps.
+SEEN_AT, SEEN_IN = ("url", "metrics_url"), ("prometheus_url", "alertmanager_url", "labels")
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
 
 
@@ -136,12 +139,16 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     release = lock_release(run.release_id)
     row = hold(run=run)
     recorded = set(Finding.objects.filter(run=row).values_list("endpoint_name", flat=True).distinct())
-    unmoved = set(Endpoint.objects.filter(release=release).values_list("pk", "url", "metrics_url"))
+    places = {row[0]: row for row in Endpoint.objects.filter(release=release).values_list("pk", *SEEN_AT, *SEEN_IN)}
     new = [
         visit
         for visit in visits
         if visit.name not in recorded
-        and (visit.endpoint is None or (visit.endpoint.pk, visit.endpoint.url, visit.endpoint.metrics_url) in unmoved)
+        and (
+            visit.endpoint is None
+            or places.get(visit.endpoint.pk)
+            == tuple(getattr(visit.endpoint, name) for name in ("pk", *SEEN_AT, *SEEN_IN))
+        )
     ]
     judge = Judge(release)
     findings = [
@@ -333,9 +340,17 @@ def _settle(findings: Iterable[Finding]) -> None:
 
 
 def retire_findings(event: Event) -> None:
-    """Subscriber: an endpoint is gone, or its address is another one; what was measured there stands no longer."""
+    """Subscriber: an endpoint is gone, or its address is another one; what was measured there stands no longer.
+
+    Nor does what monitoring told, where its server or the labels of the endpoint's series are others now."""
     changed = set(event.data.get("changed", ["url"]))
-    if not changed & {"url", "metrics_url", "stack"}:
-        return
     endpoint_id = int(event.subject.rpartition("/")[2])
-    Finding.objects.current().filter(release_id=event.release_id, endpoint_id=endpoint_id).update(current=False)
+    there = Q()
+    if changed & {*SEEN_AT, "stack"}:
+        there |= Q(endpoint=endpoint_id)
+    if changed & {*SEEN_AT, *SEEN_IN}:
+        told = [probe.key for probe in PROBES.values() if MONITORING & set(probe.reads) and probe.about == "endpoint"]
+        joint = [probe.key for probe in PROBES.values() if "prometheus" in probe.reads and probe.about == "release"]
+        there |= Q(endpoint=endpoint_id, probe__in=told) | Q(endpoint=None, probe__in=joint)
+    if there:
+        Finding.objects.current().filter(there, release=event.release_id).update(current=False)

@@ -87,6 +87,12 @@ class Reading(Outcome):
             found.setdefault(series.labels.get(label, ""), []).append(series)
         return {key: tuple(rows) for key, rows in found.items()}
 
+    def with_common(self, label: str, counts: Reading) -> Reading:
+        """Only the series whose value of a label as many series have as any, by a ``count by`` that label."""
+        many = {series.labels.get(label, ""): series.value for series in counts.series}
+        most = max(many.values(), default=0.0)
+        return replace(self, series=tuple(one for one in self.series if many.get(one.labels.get(label, "")) == most))
+
     def histogram(self, name: str) -> Histogram | None:
         """A ``sum by (le)`` of buckets, or of native histograms, as a histogram; ``None`` if it is empty, not finite,
         or inconsistent."""

@@ -34,7 +34,7 @@ GPU_SERIES = (
 )
 # The labels that tell one GPU from another, and those that name its type.
 GPU_IDS = ("UUID", "uuid", "gpu_uuid", "gpu_id", "serial_number", "gpu")
-GPU_MODELS = ("modelName", "card_model", "name")
+GPU_MODELS = ("modelName", "card_series", "card_model", "name")  # AMD may call a model by the number of its part
 # How the job, pool or address of a GPU exporter is usually named.
 GPU_EXPORTERS = ("dcgm", "gpu", "nvidia", "rocm", "amd-metrics", "device-metrics", "habana", "gaudi")
 # What Kubernetes calls a GPU, as kube-state-metrics writes it.
@@ -81,11 +81,18 @@ BY_STATUS = frozenset(
     {"ray_serve_num_http_error_requests_total", "ray_serve_num_http_error_requests"}
     | {"ray_serve_http_request_errors_total", "istio_requests_total", "nginx_ingress_controller_requests"}
     | {"traefik_service_requests_total", "http_requests_total", "http_server_requests_total"}
+    | {"envoy_cluster_upstream_rq", "envoy_cluster_upstream_rq_xx", "envoy_http_downstream_rq_xx"}
+    | {"kong_http_requests_total", "apisix_http_status", "haproxy_backend_http_responses_total", "response_total"}
+    | {"traefik_entrypoint_requests_total", "hubble_http_requests_total", "caddy_http_request_duration_seconds_count"}
 )
-# Those of gateways, which may stand before an endpoint and count its failures under labels of their own.
+# Those of gateways and meshes, which may stand before an endpoint and count its failures under labels of their own.
 GATEWAYS = frozenset(
     {"istio_requests_total", "nginx_ingress_controller_requests", "traefik_service_requests_total"}
     | {"litellm_proxy_failed_requests_metric_total", "litellm_deployment_failure_responses_total"}
+    | {"envoy_cluster_upstream_rq", "envoy_cluster_upstream_rq_xx", "envoy_http_downstream_rq_xx"}
+    | {"kong_http_requests_total", "apisix_http_status", "haproxy_backend_http_responses_total", "response_total"}
+    | {"traefik_entrypoint_requests_total", "hubble_http_requests_total", "caddy_http_request_duration_seconds_count"}
+    | {"http_server_request_duration_seconds_count"}
 )
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)\Z")
 # The kinds of errors a team can claim to tell apart, and the values that mean them (lower case, whole values).

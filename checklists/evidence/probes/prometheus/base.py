@@ -26,7 +26,16 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.sources.exporters import GPU_IDS
-from checklists.evidence.sources.prometheus import Outcome, Prometheus, Reading, any_of, is_label, is_metric, matchers
+from checklists.evidence.sources.prometheus import (
+    MAX_QUERY,
+    Outcome,
+    Prometheus,
+    Reading,
+    any_of,
+    is_label,
+    is_metric,
+    matchers,
+)
 from checklists.evidence.stacks import COUNTER_MEANINGS, STACKS, Meaning, Stack, stack_of_metrics
 
 KUBERNETES = ("prometheus", "kubernetes")  # what a probe reads that joins pods
@@ -118,6 +127,12 @@ class Scope:
             reading = await self.prometheus.instant(f"sum by (le) (increase({own}[{WINDOW}]) and {own})")
             if reading.error:
                 return None, reading
+            if len(reading.series) > 1:
+                # Replicas of two versions may have other bounds: only where all have one is the sum of counts known.
+                shared = await self.prometheus.instant(f"count by (le) ({own})")
+                if shared.error:
+                    return None, shared
+                reading = reading.with_common("le", shared)
             if (found := reading.histogram(name)) is not None:
                 if found.count > 0:
                     return found.scaled(meaning.factor), reading
@@ -168,10 +183,12 @@ class Scope:
 
     async def gpu_series(self, names: Iterable[str]) -> tuple[str, bool, Outcome]:
         """The first of these names that tells of the GPUs the endpoint runs on, and whether they are its own: else
-        they are those of its hosts, which others may use too. An empty name if there is none."""
+        they are those of its hosts, which others may use too. An empty name if there is none.
+
+        A label that a GPU exporter's series share with the endpoint's may be that of their host."""
         names = tuple(names)
         if found := next((n for n in names if self._exports(n) or (n in self.names and not self.pods)), ""):
-            return found, True, Outcome()
+            return found, self._exports(found), Outcome()
         expression = self._gpus("", f"last_over_time({{}}[{WINDOW}])", {"__name__": any_of(names)})
         if not expression:
             return "", False, Outcome()
@@ -375,7 +392,7 @@ class PrometheusProbe(Probe):
         if scope is None:
             return head
         seen = await self.read(scope, visit.target)
-        return {**head, **seen, "queries": [query[:500] for query in scope.prometheus.queries[:20]]}
+        return {**head, **seen, "queries": [query[:MAX_QUERY] for query in scope.prometheus.queries[:20]]}
 
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE

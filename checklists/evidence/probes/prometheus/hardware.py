@@ -23,6 +23,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.gpu_names import same_gpu
 from checklists.evidence.probes.prometheus.base import (
     KUBERNETES,
     PrometheusProbe,
@@ -82,26 +83,32 @@ class Placement(PrometheusProbe):
             for node, labels in nodes.items()
         }
         wanted = texts_of(claims.get("instance_types"))
-        selector = [part.partition("=") for part in texts_of(claims.get("node_selector")) if "=" in part]
+        chosen = texts_of(claims.get("node_selector"))
+        selector = [(key, value) for text in chosen if (pair := _LABEL.match(text)) for key, value in [pair.groups()]]
+        unread = [text for text in chosen if not _LABEL.match(text)]
         seen = sorted({kind for kind in types.values() if kind})
-        if not wanted and not selector:
+        if not wanted and not chosen:
             return nothing_claimed(joined(seen))
-        claimed = joined([*wanted, *("=".join((key.strip(), value.strip())) for key, _, value in selector)])
+        claimed = joined([*wanted, *chosen])
         source = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''} of its pods, {where_of(observation)}"
         words: dict[str, Any] = {"claimed": claimed, "observed": joined(seen) or "no instance type"}
         words["rule"] = "every node of its pods is of a claimed instance type and has the claimed labels"
-        allowed = {kind.casefold() for kind in wanted}
-        if wrong := sorted({kind for kind in seen if kind.casefold() not in allowed}) if wanted else []:
-            return Judgement(CONTRADICTED, reason=f"It also runs on {joined(wrong)}: {source}.", **words)
+        named = [word for text in wanted for word in _BETWEEN.split(text) if word]
+        other = sorted({kind for kind in seen if not any(map(_kind(kind).__eq__, map(_kind, named)))}) if wanted else []
         unknown = bool(wanted) and not all(types.values())
-        for key, _, value in selector:
-            name = "label_" + re.sub(r"[^a-zA-Z0-9_]", "_", key.strip())
+        for key, value in selector:
+            name = "label_" + re.sub(r"[^a-zA-Z0-9_]", "_", key)
             held = {text_of(labels.get(name)) for labels in nodes.values()}
-            if other := sorted(text for text in held if text and text != value.strip()):
-                return Judgement(
-                    CONTRADICTED, reason=f"{key.strip()} is {joined(other)} on one of the {source}.", **words
-                )
+            if wrong := sorted(text for text in held if text and text != value):
+                return Judgement(CONTRADICTED, reason=f"{key} is {joined(wrong)} on one of the {source}.", **words)
             unknown |= "" in held
+        if other and all(map(_INSTANCE_TYPE.match, named)):
+            return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}: {source}.", **words)
+        if other or unread:
+            why = f"Whether {joined(other) or 'what it runs on'} is meant by {joined([*wanted, *unread], 3)}, a person"
+            return inconclusive(
+                f"{why} must tell: {source}.", claimed=claimed, observed=joined(seen), rule=words["rule"]
+            )
         if unknown:
             why = (
                 f"kube-state-metrics does not tell all the labels that are claimed (metric-labels-allowlist): {source}."
@@ -244,24 +251,13 @@ class GpuTypes(PrometheusProbe):
         return inconclusive(why, claimed=joined(wanted), observed=joined(types), rule=words["rule"])
 
 
-def same_gpu(claimed: str, seen: str) -> bool | None:
-    """Whether a GPU's name is what people wrote: the chip must be the same, and the memory where both tell it.
-
-    ``None`` if the claim names no chip.
-    """
-    ours, theirs = _gpu_words(claimed), _gpu_words(seen)
-    chips = {word for word in ours if _CHIP.match(word) and not _MEMORY.match(word)}
-    if not chips:
-        return None
-    memory = {word for word in ours if _MEMORY.match(word)}, {word for word in theirs if _MEMORY.match(word)}
-    return chips <= theirs and (not memory[0] or not memory[1] or memory[0] == memory[1])
+# key=value, in whatever quotes.
+_LABEL = re.compile(r"([^\s=!<>]+)\s*={1,2}\s*[\"']?([^\s\"'=]*)[\"']?\Z")
+_BETWEEN = re.compile(r"\([^)]*\)|[\s,;|/]+|\bor\b|\band\b")
+# p5.48xlarge, a2-highgpu-1g, Standard_NC24ads_A100_v4: what providers call a type, with a number in it.
+_INSTANCE_TYPE = re.compile(r"(?=\D*\d)[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)+\Z")
 
 
-_MEMORY = re.compile(r"\d+gi?b\Z")
-# H100, L40S, MI300X, T4, 4090, GH200, A10G: letters and digits; generations such as "HBM3" or "SXM5" are no chips.
-_CHIP = re.compile(r"(?!hbm|sxm|pcie|gddr|nvl|gpu)(?:[a-z]{1,3}\d+[a-z]{0,2}|\d{4})\Z")
-
-
-def _gpu_words(text: str) -> set[str]:
-    text = re.sub(r"(\d+)\s*gi?b\b", r"\1gb", text.casefold())
-    return set(re.findall(r"[a-z0-9]+", text))
+def _kind(text: str) -> str:
+    """An instance type as it is compared: some write it with the provider's prefix."""
+    return re.sub(r"\A(?:standard_|ml\.)", "", text.casefold())

@@ -19,6 +19,7 @@ HISTORY_S = 30 * 86_400
 MONTH = "in the last 30 days"
 TARGET_LABELS = ("job", "instance", "namespace", "pod", "service", "container", "cluster")
 PER_DAY = 86_400 // STEP_S
+LOOK_S = 30  # how often within a step what runs at once is summed up
 MIN_BUSY = 3  # steps in which every replica had requests waiting all the time: a quarter of an hour
 
 Points = Mapping[float, float]
@@ -41,11 +42,15 @@ async def load_history(scope: Scope) -> tuple[dict[str, Points], Observation]:
     if not tokens:  # only as a histogram of tokens per answer, whose sum counts them all
         sums = scope.histograms("generated_tokens_per_request")[:1]
         tokens = "".join(rate.replace("{}", scope.own(f"{name}_sum", meaning.labels)) for name, meaning in sums)
+    running = scope.candidates("requests_running")
     expressions = {
         "generation": tokens,
         "prompt": scope.either(rate, scope.candidates("prompt_tokens_total")),
         "requests": " or ".join(requests),
-        "running": scope.either(f"sum(max_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_running")),
+        # At once over all replicas: on average, at its peak as it was seen, and if all had their peaks together.
+        "running": scope.either(f"sum(avg_over_time({{}}[{STEP_S}s]))", running),
+        "running_peak": scope.either(f"max_over_time(sum({{}})[{STEP_S}s:{LOOK_S}s])", running),
+        "running_most": scope.either(f"sum(max_over_time({{}}[{STEP_S}s]))", running),
         "waiting": scope.either(f"sum(max_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_waiting")),
         "queue": scope.either(f"min(min_over_time({{}}[{STEP_S}s]))", scope.candidates("requests_waiting")),
         "replicas": f"count(count by (instance) ({scope.own(scope.anchor)}))" if scope.anchor else "",
@@ -79,8 +84,8 @@ def bounds_of(history: Mapping[str, Points], unit: str) -> tuple[Points, Points 
         high = _added(low, history["prompt"]) if "prompt" in history else None
         return low, high
     if unit == "running":
-        low = history.get("running", {})
-        return low, _added(low, history["waiting"]) if "waiting" in history else low
+        most = history.get("running_most", {})
+        return history.get("running_peak", {}), _added(most, history["waiting"]) if "waiting" in history else most
     if unit == "images":  # a request makes one image or several
         return history.get("requests", {}), None
     return history.get("requests", {}), history.get("requests", {})
@@ -120,6 +125,10 @@ def summaries(history: Mapping[str, Points], by: Points | None = None) -> dict[s
             low, high = divided(low, by) or {}, divided(high, by)
         if low:
             found[unit] = {"low": summary(low, queue), "high": summary(high, queue)}
+    mean = history.get("running", {})
+    if "running" in found and (mean := mean if by is None else divided(mean, by) or {}):
+        # Peaks, one for each step, have a mean of their own, which is more.
+        found["running"]["low"] |= {key: (summary(mean, None) or {})[key] for key in ("mean", "mean_of_all")}
     return found
 
 

@@ -169,7 +169,11 @@ def _amounts(text: str) -> bool:
 
 def _seconds(text: str) -> Iterator[float | None]:
     for number, unit in _TIME.findall(text):
-        value = _number(number)
+        # "1.500 ms" and "1,500 s" are one number in one language, and a thousandth or a thousandfold in another.
+        either = re.fullmatch(r"[1-9]\d{0,2}[.,]\d{3}", number) and ("." in number) == (
+            unit.casefold()[:2] in ("ms", "mi")
+        )
+        value = None if either else _number(number)
         name = next(name for name, pattern in _TIMES.items() if re.fullmatch(pattern, unit, re.I))
         yield None if value is None else convert(value, name, "s")
 
@@ -220,7 +224,7 @@ def _latency(text: str) -> str:
 
 
 def _rate(number: str, unit: str, per: str) -> Goal | None:
-    value = _number(number)
+    value = None if re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", number) else _number(number)  # 1.500: which of the two?
     if value is None:
         return None
     kind = "token" if unit.casefold().startswith("tok") else "request"

@@ -23,7 +23,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
-from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent, on_page
+from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent, metric_names, on_page
 from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
     WINDOW,
@@ -90,7 +90,7 @@ class KeptInPrometheus(MetricsPresent):
                 meanings[key] = row
         names = sorted(scope.names)
         seen: Observation = {"names": names[:MAX_NAMES], "complete": len(names) <= MAX_NAMES}
-        wanted = texts_of(visit.target.claims.get(CACHE, {}).get("metric_names"))[:20]
+        wanted = metric_names(visit.target.claims.get(CACHE, {}).get("metric_names"))[:20]
         others, outcome = await scope.elsewhere(name for name in wanted if not on_page(name, {"names": names}))
         if outcome.error:
             return {**head, **outcome.problem}
@@ -103,7 +103,7 @@ class KeptInPrometheus(MetricsPresent):
         judged = super().judge(item_key, claims, observation, others)
         if item_key != CACHE or judged.verdict != CONTRADICTED:
             return judged
-        missing = [name for name in texts_of(claims.get("metric_names")) if not on_page(name, observation)]
+        missing = [name for name in metric_names(claims.get("metric_names")) if not on_page(name, observation)]
         told: dict[str, Any] = {"claimed": judged.claimed, "rule": judged.rule}
         if set(missing) - {text_of(name) for name in list_of(observation.get("asked"))}:
             return inconclusive("The claim changed since this was measured; probe again.", **told)
@@ -187,7 +187,7 @@ class ThroughputVisible(PrometheusProbe):
     items = ("observability.throughput",)
 
     async def read(self, scope: Scope, target: Target) -> Observation:
-        wanted = texts_of(target.claims.get("observability.throughput", {}).get("metric_name"))
+        wanted = metric_names(target.claims.get("observability.throughput", {}).get("metric_name"))
         claimed = wanted[0] if wanted else ""
         found = ""
         if is_metric(claimed):
@@ -220,7 +220,7 @@ class ThroughputVisible(PrometheusProbe):
         }
 
     def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
-        wanted = texts_of(claims.get("metric_name"))
+        wanted = metric_names(claims.get("metric_name"))
         known = joined([text_of(name) for name in list_of(observation.get("known"))])
         if not wanted:
             return nothing_claimed(known)

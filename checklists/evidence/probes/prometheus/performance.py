@@ -23,7 +23,14 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.latency import MetricsLatency
-from checklists.evidence.probes.prometheus.base import WINDOW, PrometheusProbe, Scope, scope_of, where_of
+from checklists.evidence.probes.prometheus.base import (
+    WINDOW,
+    PrometheusProbe,
+    Scope,
+    scope_of,
+    where_of,
+    whole_or_zero,
+)
 from checklists.evidence.probes.prometheus.load import (
     MIN_BUSY,
     MONTH,
@@ -155,13 +162,13 @@ class LoadProfile(PrometheusProbe):
 
     def compare(self, claims: Claims, observation: Observation, others: Mapping[str, Claims]) -> Judgement:
         wanted, shown = _claim(claims, "peak")
-        steady = number_of(claims.get("steady"))
+        steady = whole_or_zero(claims.get("steady"))
         series, read_in, claimed_in = UNITS.get(text_of(claims.get("unit")), ("", "", ""))
         low, high = bounds_in(observation, series)
         peak = _in(value_of(low, "max"), read_in, claimed_in)
         if wanted is None or not series:
             return nothing_claimed(*_seen(observation))
-        claimed = f"peak {plain(wanted)}" + (f", steady {plain(steady)}" if steady else "")
+        claimed = f"peak {plain(wanted)}" + (f", steady {plain(steady)}" if steady is not None else "")
         if why := _not_counted(series, observation, peak):
             return inconclusive(why, claimed=claimed, unit=shown)
         mean = _in(value_of(low, "mean"), read_in, claimed_in)
@@ -183,7 +190,7 @@ class LoadProfile(PrometheusProbe):
             reason = f"The load reached {short(peak)} {shown} ({when}), more than assumed; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
         least_mean = _in(value_of(low, "mean_of_all"), read_in, claimed_in)
-        if steady and least_mean is not None and least_mean > steady and days >= MIN_DAYS:
+        if steady is not None and least_mean is not None and least_mean > steady and days >= MIN_DAYS:
             reason = f"The mean load was {short(least_mean)} {shown}, more than assumed; {source}."
             return Judgement(CONTRADICTED, reason=reason, **words)
         if peak == 0:
@@ -197,10 +204,10 @@ class LoadProfile(PrometheusProbe):
         if days < MIN_DAYS:
             why = f"{source}: too short to call it a profile; {MIN_DAYS} days are needed."
             return inconclusive(why, claimed=claimed, observed=seen, unit=shown, rule=words["rule"])
-        if steady and mean > steady:
+        if steady is not None and mean > steady:
             why = f"{source}: {seen} while it ran, which was not all the time; the mean of all may be less."
             return inconclusive(why, claimed=claimed, observed=seen, unit=shown, rule=rule)
-        if most is None or most > wanted or (steady and (most_mean is None or most_mean > steady)):
+        if most is None or most > wanted or (steady is not None and (most_mean is None or most_mean > steady)):
             why = f"{source}: {seen} counts only a part of what the claim may mean; with the rest it may be more."
             return inconclusive(why, claimed=claimed, observed=seen, unit=shown, rule=words["rule"])
         reason = f"At its peak {short(peak)} {shown} ({when}), {short(mean)} on average; {source}."
@@ -291,8 +298,9 @@ def _by_account(
         return inconclusive(f"{where_of(observation)} counts no {series} {_week(observation)}.", claimed=claimed)
     dear = spend / least * size
     cheap = spend / most * size if most else None
-    if currency not in ("", "USD"):
-        why = f"The proxy counts in US dollars ({short(dear)} {shown}), the claim is in {currency}."
+    if currency != "USD":
+        why = f"The proxy counts in US dollars ({short(dear)} {shown}), the claim "
+        why += f"is in {currency}." if currency else "names no currency."
         return inconclusive(why, claimed=claimed, observed=short(dear), unit=shown, rule=_COST_RULE)
     source = f"{where_of(observation)} {_week(observation)}"
     reason = f"{short(spend)} USD were spent on {int(least)} {series}: {short(dear)} {shown}; {source}."

@@ -29,7 +29,14 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import WINDOW, PrometheusProbe, Scope, where_of
 from checklists.evidence.probes.prometheus.objectives import NAMES, Goal, Promise, promise_of
-from checklists.evidence.probes.prometheus.thresholds import Threshold, compared, relevant, threshold_from, thresholds
+from checklists.evidence.probes.prometheus.thresholds import (
+    Threshold,
+    compared,
+    relevant,
+    threshold_from,
+    thresholds,
+    unread,
+)
 from checklists.evidence.probes.release import ask, runbook_found, url_of
 from checklists.evidence.sources.alertmanager import alertmanager_of
 from checklists.evidence.sources.expressions import Selector
@@ -60,6 +67,7 @@ class RuleProbe(PrometheusProbe):
         if sum(len(rule.query) for rule in rules) > MAX_TEXT:
             return too_many
         watches = await asyncio.to_thread(thresholds, rules, scope.names)
+        others = await asyncio.to_thread(unread, rules, watches)
         found = [watch for watch in watches if not all(_of_others(one, scope) for one in watch.selectors)]
         if len(found) > MAX_RULES:
             return too_many
@@ -78,6 +86,7 @@ class RuleProbe(PrometheusProbe):
                 kept.append(replace(watch.threshold, shared=not apart and ours != together))
         alerting = {threshold.rule for threshold in kept if threshold.alerting}
         seen: Observation = {"rules": len(listing.items), "thresholds": [one.to_json() for one in kept]}
+        seen["unread"] = others
         return seen | (await self._delivery(scope, alerting) if alerting else {})
 
     async def _delivery(self, scope: Scope, alerting: set[str]) -> Observation:
@@ -119,6 +128,8 @@ class RuleProbe(PrometheusProbe):
                 said.append(f"{by['stricter'][0].words}, which is less than {goal.words}")
             elif by["burn"]:
                 said.append(f"{by['burn'][0].words}, perhaps a multiple of what {goal.words} allows")
+            elif by["looser"] and (doubt := _doubt(goal, known, observation)):
+                said.append(f"{by['looser'][0].words}, but {doubt}")
             elif by["looser"]:
                 wrong.append((goal, by["looser"][0]))
             elif shared := [rule for rule in known if rule.shared and compared(goal, rule)]:
@@ -147,6 +158,14 @@ class RuleProbe(PrometheusProbe):
             holds = [text_of(name) for name in list_of(manager.get("holds"))]
             return f" Alertmanager {version} answers{f' and holds {joined(holds, 3)}' if holds else ''}."
         return f" {fact_error(manager)}" if fact_error(manager) else ""
+
+
+def _doubt(goal: Goal, known: list[Threshold], observation: Observation) -> str:
+    """Why another rule than those that are read may be the one that was promised; empty if none may."""
+    if same := next((rule for rule in known if rule.shared and compared(goal, rule) in ("equal", "stricter")), None):
+        return f"{same.words} watches this endpoint too, with others in one sum"
+    names = [text_of(name) for name in list_of(dict_of(observation.get("unread")).get(goal.kind))]
+    return f"how {joined(names, 2)} compares the {NAMES[goal.kind]} is not understood here" if names else ""
 
 
 def _sentence(text: str) -> str:

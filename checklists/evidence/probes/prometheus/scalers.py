@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from checklists.evidence.probes.base import (
@@ -149,7 +149,9 @@ class ScalingStrategy(PrometheusProbe):
             return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
         if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
             return Judgement(VERIFIED, reason=f"It is scaled by a schedule: {source}.", **words)
-        if strategy == "reactive" and any(_same_signal(signal, name) for name in (*metrics, *triggers)):
+        same = [name for name in (*metrics, *triggers) if _same_signal(signal, name)]
+        # Of two signals that are claimed, one that the scaler does not have makes it another scaler.
+        if strategy == "reactive" and same and not _more_than(signal, (*metrics, *triggers)):
             return Judgement(
                 VERIFIED,
                 reason=f"It is scaled on {seen}, between {told(low)} and {told(high)}: {source}.",
@@ -196,8 +198,22 @@ _VAGUE = frozenset(
 )
 
 
+# What is named only to say that it is not meant.
+_NOT = re.compile(
+    r"\b(?:not|no|never|without|instead of|rather than|other than)\s+(?:(?:only|just|on|by|the)\s+)*[\w:]+", re.I
+)
+# Words that mean a signal of their own.
+_SIGNALS = frozenset(["waiting", "running", "cache", "gpu", "first"])
+
+
+def _more_than(signal: str, metrics: Iterable[str]) -> bool:
+    """Whether a claim names a signal besides the CPU or memory, and the scaler knows only these."""
+    return bool(_words(signal) & _SIGNALS) and set(metrics) <= {"cpu", "memory"}
+
+
 def _words(text: str) -> set[str]:
     """The words of a signal or of a metric's name that say what it is."""
+    text = _NOT.sub(" ", text)
     words = re.findall(r"[a-z][a-z0-9]*", text.casefold().replace("_", " "))
     found = {_SAME.get(word, word) for word in words if word not in _IDLE and len(word) > 1}
     return (found - _VAGUE) or found or ({"requests"} if "requests" in words else set())

@@ -38,6 +38,8 @@ _SUMS = ("sum", "avg", "min", "max")
 _FUNCTIONS = {*_SUMS, "rate", "irate", "increase", "histogram_quantile", "clamp_min", "clamp_max", "round", "sort"}
 _FUNCTIONS |= {"avg_over_time", "min_over_time", "max_over_time", "last_over_time"}
 _NAME = re.compile(r"[a-zA-Z_:][\w:]*")
+_TEXT = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
+MAX_UNREAD = 5
 _ENDINGS = re.compile(r"_(?:bucket|sum|count|total)\Z")
 _GUESSES = (
     ("first_token_seconds", re.compile(r"first_token|ttft")),
@@ -168,6 +170,34 @@ def thresholds(rules: Sequence[Rule], names: frozenset[str]) -> list[Watch]:
                 apart = _apart((*measured, *selectors(comparison.items)))
                 found.append(Watch(threshold, chosen, apart))
     return found
+
+
+def unread(rules: Sequence[Rule], watches: Sequence[Watch]) -> dict[str, list[str]]:
+    """By kind of quantity, the rules that compare such a series with something in a way that is not understood: one of
+    them could be the rule that was promised. Pure."""
+    read = {(watch.threshold.rule, watch.threshold.query, watch.threshold.kind) for watch in watches}
+    recorded = {rule.name: rule.query for rule in rules if rule.kind == "recording"}
+    found: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule.health == "err" or not re.search(r"[<>]", _TEXT.sub("", rule.query)):
+            continue
+        names = set(_NAME.findall(_TEXT.sub("", rule.query)))
+        for _ in range(3):  # what is recorded from what is recorded
+            names |= {name for known in names if known in recorded for name in _NAME.findall(recorded[known])}
+        for kind in sorted({kind for name in names if (kind := _kind_of(name))}):
+            if (rule.name, rule.query, kind) not in read:
+                found.setdefault(kind, []).append(rule.name)
+    return {kind: rows[:MAX_UNREAD] for kind, rows in found.items()}
+
+
+def _kind_of(name: str) -> str:
+    """The kind of quantity that a metric is of, empty for all others."""
+    if kind := _latency_of(name)[0]:
+        return kind
+    meaning = _meaning(name)
+    if name in FAILURES or (meaning and meaning.key == "requests_failed_total") or re.search(r"error|fail", name, re.I):
+        return "error_ratio"
+    return _COUNTERS.get(meaning.key, "") if meaning else ""
 
 
 def _apart(items: Sequence[Item]) -> frozenset[str] | None:

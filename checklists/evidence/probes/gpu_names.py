@@ -1,0 +1,65 @@
+"""Whether a GPU that a server or an exporter names is of a type that people wrote down."""
+
+from __future__ import annotations
+
+import re
+
+# H100, L40S, MI300X, T4, 4090, GH200, A10G: letters and digits; generations such as "HBM3" or "SXM5" are no chips.
+_CHIP = re.compile(r"(?!hbm|sxm|pcie|gddr|nvl|gpu)(?:[a-z]{1,3}\d{1,4}[a-z]{0,2}|gaudi\d|\d{4})\Z")
+_MEMORY = re.compile(r"\d+gb\Z")
+# Of cards that are called by a number, what tells one from another of the same number.
+_KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"})
+_INSTANCES = re.compile(r"\d*xlarge|highgpu|megagpu|standard")
+_OTHERWISE = re.compile(r"[/,;|+&\n]|\bor\b|\band\b")
+# Of a superchip the name tells the memory of its CPU.
+_SUPERCHIPS = frozenset({"gh200"})
+
+
+def same_gpu(claimed: str, told: str) -> bool | None:
+    """Whether ``told``, the name of one GPU, is what a claim means, which may name several types (``H100 or A100``).
+
+    The chip must be the same, and the memory where both tell it. ``None`` where that is not clear: one of them names no
+    chip, or a slice of a GPU, or a card whose number several cards have.
+    """
+    theirs = _words(told)
+    chips = _chips(theirs)
+    found = [_same(ours, theirs, chips) for ours in _types(claimed)] if chips else []
+    if not found or ("mig" in theirs and "mig" not in _words(claimed)):
+        return None
+    return True if True in found else None if None in found else False
+
+
+def _same(ours: set[str], theirs: set[str], chips: set[str]) -> bool | None:
+    if not _chips(ours) & chips:
+        return None if any(map(_INSTANCES.search, ours)) else False
+    if any(chip.isdigit() for chip in _chips(ours) & chips) and ours & _KINDS != theirs & _KINDS:
+        return None
+    memory = ({word for word in words if _MEMORY.match(word)} for words in (ours, theirs))
+    claimed, told = memory
+    return bool(chips & _SUPERCHIPS) or not claimed or not told or bool(claimed & told)
+
+
+def _types(text: str) -> list[set[str]]:
+    """The types that a claim names, each in words; a memory size alone belongs to the type before it."""
+    text = re.sub(r"(\d+)\s*/\s*(\d+)\s*gi?b\b", r"\1gb \2gb", text.casefold())
+    found: list[set[str]] = []
+    for part in _OTHERWISE.split(text):
+        words = _words(part)
+        if _chips(words):
+            found.append(words)
+        elif found:
+            found[-1] |= words
+    return found
+
+
+def _chips(words: set[str]) -> set[str]:
+    return {word for word in words if _CHIP.match(word) and not _MEMORY.match(word)}
+
+
+def _words(text: str) -> set[str]:
+    text = re.sub(r"(\d+)[\s_-]*gi?b\b", r" \1gb ", text.casefold().replace("_", " "))
+    text = re.sub(r"\b\d+\s*[x×]\s*(?=[a-z]{1,5}\s?\d)", " ", text)  # how many: 8xH100
+    text = re.sub(r"(?<=\d)x\d+\b", " ", text)  # H100x8
+    text = re.sub(r"\b(rtx|gtx)(?=\d)", r"\1 ", text)
+    text = re.sub(r"\bgaudi[\s-]*(?=\d)", "gaudi", text)
+    return {re.sub(r"(?<=\d)(?:sxm\d?|pcie|nvl|oam)\Z", "", word) for word in re.findall(r"[a-z0-9]+", text)}
