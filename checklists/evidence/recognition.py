@@ -7,7 +7,8 @@ neither inside nor around this one::
 
     sure = for / (for + against + rival + 1)
 
-so that one sign alone never makes sure, and two stacks that look alike make each other doubtful.
+so that one sign alone never makes quite sure, one that others may have is a guess, and two stacks that look alike make
+each other doubtful.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.recognition import Recognition
 from checklists.evidence.stacks import GENERIC, STACKS
 
-SURE = 0.6
-RULE = "for ÷ (for + against + rival + 1), by weights of signs; sure from 60 % on"
+SURE = 0.7
+RULE = "for ÷ (for + against + rival + 1), by weights of signs; sure from 70 % on"
 
 
 class StackRecognition(Probe):

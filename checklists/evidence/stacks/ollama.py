@@ -7,7 +7,7 @@ STACK = Stack(
     "Ollama",
     "ollama 0.13",
     signs=(
-        Sign("/api/version", at="version"),
+        Sign("/api/version", at="version", weight=2),
         Sign("/api/tags", at="models/*/digest", weight=2, optional=True),
         Sign("/", text="Ollama is running", optional=True),
         Sign("/v1/models", at="data/*/owned_by", value="library", weight=2, optional=True),
