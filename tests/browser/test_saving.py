@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Locator, Page, expect
 
 from checklists.assessments.models import Answer, AnswerRevision
@@ -153,6 +154,22 @@ def test_what_is_typed_while_signed_out_is_kept_and_sent_after_signing_in_again(
     assert stored(release).claims == {}
     me.context.add_cookies([{key: cookie[key] for key in ("name", "value", "domain", "path")} for cookie in session])
     me.page.reload()
+    expect(saved_status(card)).to_contain_text("Saved")
+    assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e"}
+
+
+def test_an_answer_is_not_called_saved_after_the_session_has_ended(
+    visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
+) -> None:
+    noise.expect("401")
+    me = visit(bob)
+    card = card_on(me.open(IDENTITY))
+    Session.objects.all().delete()
+    card.get_by_label("Base model").fill("Llama 3.1 8B at a1f9c0e")
+    expect(saved_status(card)).to_contain_text("Kept here: sign in again, then reload this page")
+    expect(card.get_by_label("Base model")).to_have_value("Llama 3.1 8B at a1f9c0e")
+    me.sign_in("bob")
+    card = card_on(me.open(IDENTITY))
     expect(saved_status(card)).to_contain_text("Saved")
     assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e"}
 
