@@ -100,8 +100,9 @@ def helps(
     ``claims`` by item key; ``findings`` are the current ones; ``stacks``: the key of each endpoint's stack, by id, as
     far as it is known.
     """
+    findings = list(findings)
     stands = {(f.endpoint_id, f.probe, f.item_key): f for f in findings if f.verdict == Verdict.INCONCLUSIVE}
-    ran = {(endpoint, probe) for endpoint, probe, _ in stands}
+    ran = {(f.endpoint_id, f.probe) for f in findings}
     alone: dict[Remedy, dict[str, None]] = defaultdict(dict)
     partly: dict[Remedy, dict[str, None]] = defaultdict(dict)
     where: dict[Remedy, dict[int, Endpoint]] = defaultdict(dict)

@@ -14,7 +14,7 @@ from checklists.evidence.probes import PROBES
 from checklists.evidence.remedies import Remedy
 from checklists.evidence.transcripts import Exchange, packed
 from checklists.registry.models import Release
-from checklists.web.evidence_page import Topic
+from checklists.web.evidence_page import UNTOLD, Topic
 from checklists.web.remedies import WORDS
 from tests.build import answer_everything, make_endpoint, make_model, make_release
 from tests.conftest import Cast
@@ -70,7 +70,7 @@ def test_of_many_endpoints_the_worst_are_shown_and_the_others_folded(cast: Cast,
         make_finding(release, LATENCY, "contradicted" if number == 6 else "verified", endpoint=endpoint)
     response = signed_in(cast.carol).get(at("evidence", release))
     assert topic_of(response, LATENCY).shown[0].where == "eu-6"
-    assert "3 more: 3 verified" in text(response)
+    assert "4 more: 4 verified" in text(response)
 
 
 def test_more_findings_runs_and_endpoints_take_no_more_queries(cast: Cast, release: Release) -> None:
@@ -185,6 +185,40 @@ def test_what_nobody_can_help_is_told_by_its_reason(cast: Cast, release: Release
     assert {finding.item_key for _, finding in rest.rows} == {key}
 
 
+def test_what_no_probe_that_ran_speaks_of_is_told_too(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="vllm")
+    answer_everything(release, cast.alice)
+    make_finding(release, "identity.name-version", "verified", endpoint=endpoint, probe="model.identity")
+    make_finding(release, "identity.name-version", "inconclusive", endpoint_name="", probe="hub.model")
+    response = signed_in(cast.bob).get(at("evidence", release))
+    assert not any(
+        "identity.lineage" in [item.key for item, _ in each.rows] for each in response.context["suggestions"]
+    )
+    (untold,) = [each for each in response.context["unhelped"] if each.reason == UNTOLD]
+    assert [item.key for item, _ in untold.rows if item] == ["identity.lineage"]
+    page = text(response)
+    assert UNTOLD in page
+    assert "vLLM tells its quantisation only in development mode" in page
+
+
+def test_below_a_remedy_each_item_says_what_asks_for_it_and_nothing_else(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="vllm", may_generate=True)
+    answer_everything(release, cast.alice)
+    key = "reliability.backpressure"
+    make_finding(release, key, "inconclusive", endpoint=endpoint, probe="prometheus.backpressure", reason="No server.")
+    make_finding(
+        release, key, "inconclusive", endpoint=endpoint, probe="generation.burst", reason="No burst is allowed.",
+        observation={"error": "not_allowed"},
+    )  # fmt: skip
+    response = signed_in(cast.bob).get(at("evidence", release))
+    said = {
+        each.text: {item.key: finding.reason if finding else "" for item, finding in each.rows}
+        for each in response.context["suggestions"]
+    }
+    assert said[WORDS[Remedy.PROMETHEUS].text][key] == "No server."
+    assert said[WORDS[Remedy.BURST].text] == {key: "No burst is allowed.", "autoscaling.batch-queue": ""}
+
+
 def test_the_recognised_stack_is_told_with_how_sure_and_from_what(cast: Cast, release: Release) -> None:
     endpoint = make_endpoint(release, cast.alice)
     seen = {"stack": "vllm", "sure": 0.88, "signs": ["owned_by is vllm"], "against": ["not so: /load"],
@@ -281,6 +315,7 @@ def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
     ):
         assert said in page
     assert queries(client, at("finding", release, finding.pk)) <= 15
+    assert f'<a href="{at("evidence", release)}" aria-current="page">' in page
     other = make_release(release.model, cast.alice, "5.0")
     assert client.get(at("finding", other, finding.pk)).status_code == 404
 

@@ -72,8 +72,8 @@ def run_columns(runs: Sequence[Any], name: str, slots: int = 12) -> dict[str, An
 def dots(marks: Sequence[Any], name: str) -> dict[str, Any]:
     """Readings over time as dots, by verdict and (where it has one) by number: ``state``, ``number``, ``title``."""
     ys = charts.heights([mark.number for mark in marks])
-    step = 100 / max(len(marks), 1)
-    placed = [(mark, (index + 0.5) * step, y) for index, (mark, y) in enumerate(zip(marks, ys, strict=True))]
+    step = 94 / max(len(marks) - 1, 1)  # from edge to edge, but for half a dot
+    placed = [(mark, 3 + index * step, y) for index, (mark, y) in enumerate(zip(marks, ys, strict=True))]
     return {"placed": placed, "name": name, "lines": list(pairwise(placed))}
 
 
