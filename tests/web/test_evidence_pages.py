@@ -135,7 +135,9 @@ def test_a_histogram_is_drawn_with_its_goals(cast: Cast, release: Release) -> No
         told = text(client.get(page))
         assert words in told
         assert 'class="over"' in told
-    assert "up to 2000" in text(client.get(at("finding", release, finding.pk)))
+    whole = text(client.get(at("finding", release, finding.pk)))
+    assert "up to 2000" in whole
+    assert ">p95 800 ms</text>" in whole
 
 
 def test_what_would_help_is_grouped_with_how_many_items_it_would_settle(cast: Cast, release: Release) -> None:
