@@ -23,6 +23,7 @@ from checklists.registry.models import Endpoint, Model, Release, Stage
 KEPT = "•••"  # what stands for a header's value when read back; sent again, it means: leave as it is
 SECRET_PARAMETER = re.compile(r"key|token|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
 HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
+LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,198}\Z")  # of Prometheus
 RESERVED = {"new"}  # /models/new/ and …/releases/new/ are pages
 FORBIDDEN_HEADERS = {
     "host",
@@ -386,6 +387,10 @@ def _clean_endpoint(data: Mapping[str, Any], kept: Mapping[str, str]) -> dict[st
         )
     ):
         errors["labels"] = ["At most 30 labels of text: names of up to 199 characters, values of up to 499."]
+    elif not all(LABEL_NAME.match(name) and _is_legible(value) for name, value in labels.items()):
+        errors["labels"] = [
+            "Labels are named by letters, digits and _, not beginning with a digit; values are one line of text."
+        ]
     if errors:
         raise Invalid("The endpoint was not saved.", errors=errors)
     return clean

@@ -382,7 +382,7 @@ def _unsettled(context: Mapping[str, Any], items: Mapping[str, ItemView], settle
     open_items = [key for key in probed_items(asked) if key not in settled]
     claims = {key: answers[items[key].id].claims for key in open_items}
     known = _stacks(context["endpoints"], findings)
-    here = [STACKS[known.get(endpoint.pk, GENERIC)] for endpoint in context["endpoints"]]
+    here = {endpoint.pk: STACKS[known.get(endpoint.pk, GENERIC)] for endpoint in context["endpoints"]}
     found = helps(items=open_items, claims=claims, endpoints=context["endpoints"], findings=findings, stacks=known)
     inconclusive: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
@@ -391,10 +391,14 @@ def _unsettled(context: Mapping[str, Any], items: Mapping[str, ItemView], settle
     helped = {key for help in found for key in (*help.items, *help.partly)}
     rest: dict[str, list[tuple[ItemView | None, Finding | None]]] = defaultdict(list)
     for key in (key for key in open_items if key not in helped):
-        for finding in inconclusive[key]:
+        if here and (why := _why_never(key, here.values())):
+            rest[why].append((items.get(key), next(iter(inconclusive[key]), None)))
+            continue
+        said = [f for f in inconclusive[key] if not _why_never(key, [_stack_at(f, here)], f.probe)]
+        for finding in said:
             rest[finding.reason].append((items.get(key), finding))
-        if not inconclusive[key] and context["endpoints"]:
-            rest[_why_untold(key, here)].append((items.get(key), None))
+        if here and not said:
+            rest[UNTOLD].append((items.get(key), None))
     return {
         "suggestions": [_suggestion(help, context, items, inconclusive) for help in found],
         "unhelped": [Unhelped(reason, rows) for reason, rows in sorted(rest.items(), key=lambda entry: -len(entry[1]))],
@@ -403,10 +407,15 @@ def _unsettled(context: Mapping[str, Any], items: Mapping[str, ItemView], settle
     }
 
 
-def _why_untold(item: str, stacks: Sequence[ServingStack]) -> str:
-    """Why there is no reading of an item: nothing shows it on these stacks, or the probes found nothing to read."""
-    whys = [probe.settles(item, stack) for probe in PROBES.values() if item in probe.items for stack in stacks]
-    return whys[0] if whys and all(whys) else UNTOLD
+def _why_never(item: str, stacks: Iterable[ServingStack], only: str = "") -> str:
+    """Why no probe (or not this one) can settle an item on any of these stacks; empty if one can."""
+    speaking = [probe for probe in PROBES.values() if item in probe.items and only in ("", probe.key)]
+    whys = [probe.settles(item, stack) for stack in stacks for probe in speaking]
+    return whys[0] if whys and all(whys) else ""
+
+
+def _stack_at(finding: Finding, stacks: Mapping[int, ServingStack]) -> ServingStack:
+    return stacks.get(finding.endpoint_id or 0, STACKS[GENERIC])
 
 
 def _speaking(found: Sequence[Finding], help: Help) -> Finding | None:

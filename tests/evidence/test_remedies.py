@@ -44,6 +44,8 @@ def finding(probe: str, item: str, at: Endpoint | None, reason: str = "Only 3 sa
         ("model.limits", {}, "…", {"error": "status 403", "why": "…"}, Remedy.CREDENTIALS),
         ("metrics.latency", {}, "…", {"error": "status 404", "why": "…"}, Remedy.METRICS),
         ("prometheus.latency", PROM, "…", {"error": "unreachable"}, Remedy.PROMETHEUS),
+        ("prometheus.latency", PROM, "…", {"error": "status 404"}, Remedy.PROMETHEUS),
+        ("prometheus.latency", PROM, "…", {"error": "status 401"}, Remedy.PROMETHEUS),
         ("prometheus.latency", PROM, "…", {"error": "no_series"}, Remedy.LABELS),
         ("generation.small", {}, "…", {"error": "not_allowed", "why": "…"}, Remedy.GENERATION),
         ("generation.burst", {"may_generate": True}, "…", {"error": "not_allowed", "why": "…"}, Remedy.BURST),

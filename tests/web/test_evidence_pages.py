@@ -175,7 +175,7 @@ def test_an_unanswered_item_is_to_be_answered_first(cast: Cast, release: Release
 
 
 def test_what_nobody_can_help_is_told_by_its_reason(cast: Cast, release: Release) -> None:
-    endpoint = make_endpoint(release, cast.alice, may_generate=True)
+    endpoint = make_endpoint(release, cast.alice, stack="vllm", may_generate=True)
     answer_everything(release, cast.alice)
     key = "identity.lineage"
     for probe in [probe for probe in PROBES.values() if key in probe.items]:
@@ -185,6 +185,21 @@ def test_what_nobody_can_help_is_told_by_its_reason(cast: Cast, release: Release
     response = signed_in(cast.bob).get(at("evidence", release))
     (rest,) = [each for each in response.context["unhelped"] if each.reason == "The server does not tell this."]
     assert {finding.item_key for _, finding in rest.rows} == {key}
+
+
+def test_where_no_probe_can_settle_an_item_the_stack_is_the_reason_and_not_what_was_not_given(
+    cast: Cast, release: Release
+) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="ollama")
+    answer_everything(release, cast.alice)
+    key = "observability.cache"
+    make_finding(
+        release, key, "inconclusive", endpoint=endpoint, probe="prometheus.present", reason="No Prometheus server."
+    )
+    response = signed_in(cast.bob).get(at("evidence", release))
+    reasons = {each.reason: [item.key for item, _ in each.rows if item] for each in response.context["unhelped"]}
+    assert "No Prometheus server." not in reasons
+    assert next(reason for reason, keys in reasons.items() if key in keys).startswith("Ollama ")
 
 
 def test_what_no_probe_that_ran_speaks_of_is_told_too(cast: Cast, release: Release) -> None:
