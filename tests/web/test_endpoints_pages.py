@@ -116,6 +116,7 @@ def test_a_refused_endpoint_says_why_and_keeps_what_was_typed(
     assert response.status_code == 422
     assert says in text(response)
     assert 'value="kept-name"' in text(response)
+    assert 'role="alert"' in text(response)
     assert not Endpoint.objects.exists()
 
 

@@ -236,6 +236,13 @@ def test_below_a_remedy_each_item_says_what_asks_for_it_and_nothing_else(cast: C
     assert said[WORDS[Remedy.BURST].text] == {key: "No burst is allowed.", "autoscaling.batch-queue": ""}
 
 
+def test_what_each_probe_sends_is_listed_whole(cast: Cast, release: Release) -> None:
+    page = html.unescape(text(signed_in(cast.bob).get(at("evidence", release))))
+    for probe in PROBES.values():
+        assert probe.sends in page
+        assert "{" not in probe.sends
+
+
 def test_the_recognised_stack_is_told_with_how_sure_and_from_what(cast: Cast, release: Release) -> None:
     endpoint = make_endpoint(release, cast.alice)
     seen = {"stack": "vllm", "sure": 0.88, "signs": ["owned_by is vllm"], "against": ["not so: /load"],
