@@ -199,9 +199,11 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Unhelped:
-    """Inconclusive findings of one reason about which nothing can be done here but to wait, or to change the server."""
+    """Inconclusive findings of one reason about which nothing can be done here but to wait, or to change the server;
+    ``everywhere``: at no endpoint, whatever is given."""
 
     reason: str
+    everywhere: bool
     rows: Sequence[tuple[ItemView | None, Finding | None]]
 
 
@@ -390,8 +392,10 @@ def _unsettled(context: Mapping[str, Any], items: Mapping[str, ItemView], settle
             inconclusive[finding.item_key].append(finding)
     helped = {key for help in found for key in (*help.items, *help.partly)}
     rest: dict[str, list[tuple[ItemView | None, Finding | None]]] = defaultdict(list)
+    never: set[str] = set()
     for key in (key for key in open_items if key not in helped):
         if here and (why := _why_never(key, here.values())):
+            never.add(why)
             rest[why].append((items.get(key), next(iter(inconclusive[key]), None)))
             continue
         said = [f for f in inconclusive[key] if not _why_never(key, [_stack_at(f, here)], f.probe)]
@@ -401,7 +405,10 @@ def _unsettled(context: Mapping[str, Any], items: Mapping[str, ItemView], settle
             rest[UNTOLD].append((items.get(key), None))
     return {
         "suggestions": [_suggestion(help, context, items, inconclusive) for help in found],
-        "unhelped": [Unhelped(reason, rows) for reason, rows in sorted(rest.items(), key=lambda entry: -len(entry[1]))],
+        "unhelped": [
+            Unhelped(reason, reason in never, rows)
+            for reason, rows in sorted(rest.items(), key=lambda entry: -len(entry[1]))
+        ],
         "unsettled_count": len(open_items),
         "probed_count": len(probed_items(asked)),
     }
