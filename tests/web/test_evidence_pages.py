@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import html
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from checklists.evidence.probes import PROBES
 from checklists.evidence.remedies import Remedy
 from checklists.evidence.transcripts import Exchange, packed
 from checklists.registry.models import Release
+from checklists.registry.services import delete_endpoint
 from checklists.web.evidence_page import UNTOLD, Topic
 from checklists.web.remedies import WORDS
 from tests.build import answer_everything, make_endpoint, make_model, make_release
@@ -440,6 +441,40 @@ def test_a_finding_shows_how_the_same_probe_read_before(cast: Cast, release: Rel
     earlier = text(signed_in(cast.carol).get(at("finding", release, before.pk)))
     assert "How it read before" not in earlier
     assert "replaced by a later reading" in earlier
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fields", "words"),
+    [
+        ("verified", {}, "1 May 2030"),
+        ("contradicted", {}, "conclusive evidence replaces it"),
+        ("inconclusive", {}, "neither for nor against"),
+        ("verified", {"run": None, "probe": "capacity.arithmetic"}, "another claim or config.json is on file"),
+    ],
+)
+def test_a_finding_says_how_long_it_counts(
+    cast: Cast, release: Release, verdict: str, fields: dict[str, Any], words: str
+) -> None:
+    ends = datetime(2030, 5, 1, tzinfo=UTC)
+    read = {"probe": "prometheus.peak-memory", "observed": "40", "unit": "GiB", "expires_at": ends}
+    finding = make_finding(release, "compute.peak-memory", verdict, endpoint_name="", **(read | fields))
+    client = signed_in(cast.carol)
+    page = text(client.get(at("finding", release, finding.pk)))
+    assert words in page
+    assert ("1 May 2030" in page) == (words == "1 May 2030")
+    card = text(client.get(at("checklist", release, "compute")))
+    assert ("counts until 1 May 2030" in card) == (words == "1 May 2030")
+    assert ("counts until conclusive evidence replaces it" in card) == (verdict == "contradicted")
+    assert ("Reckoned 40 GiB" in card) == bool(fields)
+
+
+def test_a_finding_of_a_removed_endpoint_is_not_called_replaced(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    finding = make_finding(release, LATENCY, "verified", endpoint=endpoint)
+    delete_endpoint(endpoint=endpoint, by=cast.alice)
+    page = text(signed_in(cast.carol).get(at("finding", release, finding.pk)))
+    assert "its endpoint was removed" in page
+    assert "replaced by a later reading" not in page
 
 
 def test_findings_are_downloaded_as_json_with_what_the_reader_may_see(cast: Cast, release: Release) -> None:
