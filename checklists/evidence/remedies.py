@@ -74,12 +74,13 @@ def remedy_of(finding: Finding, endpoint: Endpoint | None) -> Remedy | None:
         return Remedy.BURST if probe.bursts and not endpoint.may_burst else None
     if NOT_ALLOWED in why:
         return Remedy.NETWORK
-    if error in ("status 401", "status 403") or "credentials were refused" in why:
-        return Remedy.CREDENTIALS
     if error in ("labels", "no_series", "no_target"):
         return Remedy.LABELS
-    if _monitored(probe):
-        return Remedy.PROMETHEUS if error in UNREACHED or not endpoint.prometheus_url else None
+    if _monitored(probe):  # the headers are the endpoint's alone, so an answer of 401 asks for another address too
+        answers = endpoint.prometheus_url and error not in UNREACHED and not error.startswith("status ")
+        return None if answers else Remedy.PROMETHEUS
+    if error in ("status 401", "status 403") or "credentials were refused" in why:
+        return Remedy.CREDENTIALS
     if error in UNREACHED:
         return Remedy.ADDRESS
     if probe.key.startswith("metrics.") and (error or not observation.get("stack")):
@@ -100,8 +101,9 @@ def helps(
     ``claims`` by item key; ``findings`` are the current ones; ``stacks``: the key of each endpoint's stack, by id, as
     far as it is known.
     """
+    findings = list(findings)
     stands = {(f.endpoint_id, f.probe, f.item_key): f for f in findings if f.verdict == Verdict.INCONCLUSIVE}
-    ran = {(endpoint, probe) for endpoint, probe, _ in stands}
+    ran = {(f.endpoint_id, f.probe) for f in findings}
     alone: dict[Remedy, dict[str, None]] = defaultdict(dict)
     partly: dict[Remedy, dict[str, None]] = defaultdict(dict)
     where: dict[Remedy, dict[int, Endpoint]] = defaultdict(dict)

@@ -161,8 +161,11 @@ def run_finished(event: Event) -> None:
 
 
 def findings_expired(event: Event) -> None:
-    """When items fall back to claimed because what verified them went stale: those who answered, and assignees."""
+    """When items fall back to claimed because what verified them went stale: those who answered, and assignees. Of a
+    release that takes no more changes, nobody."""
     release, path = _release(event)
+    if release.is_closed:
+        return
     keys = set(event.data["verified"])
     if ids := _answering(release, keys):
         items = "1 item" if len(keys) == 1 else f"{len(keys)} items"

@@ -124,7 +124,7 @@ def read(document: bytes) -> dict[str, Any]:
 
 def _integer(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
-        raise ValueError("too many digits")
+        raise Invalid(f"A number in it has more than {MAX_DIGITS} digits.")
     return int(digits)
 
 

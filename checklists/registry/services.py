@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
+from unicodedata import bidirectional, category
 from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import ValidationError
@@ -22,6 +23,7 @@ from checklists.registry.models import Endpoint, Model, Release, Stage
 KEPT = "•••"  # what stands for a header's value when read back; sent again, it means: leave as it is
 SECRET_PARAMETER = re.compile(r"key|token|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
 HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
+LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,198}\Z")  # of Prometheus
 RESERVED = {"new"}  # /models/new/ and …/releases/new/ are pages
 FORBIDDEN_HEADERS = {
     "host",
@@ -37,16 +39,25 @@ FORBIDDEN_HEADERS = {
 MODEL_FIELDS = ("name", "team", "family", "tier", "description", "restricted")
 RELEASE_FIELDS = ("revision", "artifact_digest", "environment", "launch_date")
 URL_FIELDS = ("url", "metrics_url", "prometheus_url", "alertmanager_url")
+_TURNING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 SWITCHES = ("may_generate", "may_burst", "series_length")
 ENDPOINT_FIELDS = ("name", "url", "stack", *URL_FIELDS[1:], "labels", "headers", *SWITCHES)
 
 
 def _check(row: Model | Release | Endpoint, message: str) -> None:
     """Field validation and uniqueness, as ``Invalid``. Foreign keys came as objects and are not looked up again."""
+    if not isinstance(row, Release) and not _is_legible(row.name):
+        raise Invalid(message, errors={"name": ["Write a name that can be read: one line, without hidden characters."]})
     try:
         row.full_clean(exclude=[f.name for f in row._meta.fields if f.is_relation])
     except ValidationError as error:
         raise Invalid(message, errors=error.message_dict) from error
+
+
+def _is_legible(name: str) -> bool:
+    """Whether a name shows as it is stored: nothing in it breaks the line or turns the text beside it around."""
+    hidden = any(category(c) in ("Cc", "Zl", "Zp") or bidirectional(c) in _TURNING for c in name)
+    return not name or (not hidden and any(c.isprintable() and not c.isspace() for c in name))
 
 
 def _unchanged_or(row: Any, changes: Mapping[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]:
@@ -375,7 +386,11 @@ def _clean_endpoint(data: Mapping[str, Any], kept: Mapping[str, str]) -> dict[st
             isinstance(k, str) and isinstance(v, str) and len(k) < 200 and len(v) < 500 for k, v in labels.items()
         )
     ):
-        errors["labels"] = ["Labels are up to 30 pairs of text."]
+        errors["labels"] = ["At most 30 labels of text: names of up to 199 characters, values of up to 499."]
+    elif not all(LABEL_NAME.match(name) and _is_legible(value) for name, value in labels.items()):
+        errors["labels"] = [
+            "Labels are named by letters, digits and _, not beginning with a digit; values are one line of text."
+        ]
     if errors:
         raise Invalid("The endpoint was not saved.", errors=errors)
     return clean

@@ -19,8 +19,9 @@ from checklists.catalog.editions import ItemView, view
 from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, Verdict
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, probed_items
-from checklists.evidence.remedies import Help, Remedy, helps
-from checklists.evidence.stacks import STACKS
+from checklists.evidence.remedies import Help, Remedy, helps, remedy_of
+from checklists.evidence.stacks import GENERIC, STACKS
+from checklists.evidence.stacks import Stack as ServingStack
 from checklists.registry.models import Endpoint, Release, Stack
 from checklists.web.item_cards import claimed_and_measured
 from checklists.web.remedies import WORDS, Action, action, claim_action
@@ -29,9 +30,10 @@ from checklists.web.templatetags.words import in_words
 RECENT_RUNS = 12
 TREND_RUNS = 24  # runs that are looked through for the last readings of each topic
 TREND = 12
-SIDE_BY_SIDE = 4  # readings of a topic that are shown at once
+SIDE_BY_SIDE = 3  # readings of a topic that are shown at once: a row on a wide screen
 MOST_LINKS = 3
 ITSELF = "The release itself"
+UNTOLD = "The probes ran, and found nothing that speaks of this."
 ORDER = {Verdict.CONTRADICTED: 0, Verdict.VERIFIED: 1, Verdict.INCONCLUSIVE: 2}
 # The verdicts in the alphabet of the readiness bar.
 STATES = {Verdict.VERIFIED: "verified", Verdict.INCONCLUSIVE: "open", Verdict.CONTRADICTED: "contradicted"}
@@ -125,7 +127,7 @@ def counts_in_words(verdicts: Iterable[str]) -> str:
     """``12 verified, 1 contradicted``."""
     found = list(verdicts)
     counts = [(found.count(verdict), said(verdict)) for verdict in ORDER]
-    return ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing read"
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "nothing read"
 
 
 @dataclass
@@ -138,7 +140,7 @@ class Column:
     @property
     def words(self) -> str:
         counts = [(self.counts.get(state, 0), said(verdict)) for verdict, state in STATES.items()]
-        return ", ".join(f"{count} {word}" for count, word in counts if count)
+        return ", ".join(f"{count:,} {word}" for count, word in counts if count)
 
     @property
     def title(self) -> str:
@@ -197,10 +199,12 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Unhelped:
-    """Inconclusive findings of one reason about which nothing can be done here but to wait, or to change the server."""
+    """Inconclusive findings of one reason about which nothing can be done here but to wait, or to change the server;
+    ``everywhere``: at no endpoint, whatever is given."""
 
     reason: str
-    rows: Sequence[tuple[ItemView | None, Finding]]
+    everywhere: bool
+    rows: Sequence[tuple[ItemView | None, Finding | None]]
 
 
 def evidence_of(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -379,28 +383,51 @@ def _unsettled(context: Mapping[str, Any], items: Mapping[str, ItemView], settle
     asked = [key for key, item in items.items() if _is_asked(answers.get(item.id))]
     open_items = [key for key in probed_items(asked) if key not in settled]
     claims = {key: answers[items[key].id].claims for key in open_items}
-    found = helps(
-        items=open_items,
-        claims=claims,
-        endpoints=context["endpoints"],
-        findings=findings,
-        stacks=_stacks(context["endpoints"], findings),
-    )
+    known = _stacks(context["endpoints"], findings)
+    here = {endpoint.pk: STACKS[known.get(endpoint.pk, GENERIC)] for endpoint in context["endpoints"]}
+    found = helps(items=open_items, claims=claims, endpoints=context["endpoints"], findings=findings, stacks=known)
     inconclusive: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         if finding.verdict == Verdict.INCONCLUSIVE and finding.item_key in open_items:
             inconclusive[finding.item_key].append(finding)
     helped = {key for help in found for key in (*help.items, *help.partly)}
-    rest: dict[str, list[tuple[ItemView | None, Finding]]] = defaultdict(list)
+    rest: dict[str, list[tuple[ItemView | None, Finding | None]]] = defaultdict(list)
+    never: set[str] = set()
     for key in (key for key in open_items if key not in helped):
-        for finding in inconclusive[key]:
+        if here and (why := _why_never(key, here.values())):
+            never.add(why)
+            rest[why].append((items.get(key), next(iter(inconclusive[key]), None)))
+            continue
+        said = [f for f in inconclusive[key] if not _why_never(key, [_stack_at(f, here)], f.probe)]
+        for finding in said:
             rest[finding.reason].append((items.get(key), finding))
+        if here and not said:
+            rest[UNTOLD].append((items.get(key), None))
     return {
         "suggestions": [_suggestion(help, context, items, inconclusive) for help in found],
-        "unhelped": [Unhelped(reason, rows) for reason, rows in sorted(rest.items(), key=lambda entry: -len(entry[1]))],
+        "unhelped": [
+            Unhelped(reason, reason in never, rows)
+            for reason, rows in sorted(rest.items(), key=lambda entry: -len(entry[1]))
+        ],
         "unsettled_count": len(open_items),
         "probed_count": len(probed_items(asked)),
     }
+
+
+def _why_never(item: str, stacks: Iterable[ServingStack], only: str = "") -> str:
+    """Why no probe (or not this one) can settle an item on any of these stacks; empty if one can."""
+    speaking = [probe for probe in PROBES.values() if item in probe.items and only in ("", probe.key)]
+    whys = [probe.settles(item, stack) for stack in stacks for probe in speaking]
+    return whys[0] if whys and all(whys) else ""
+
+
+def _stack_at(finding: Finding, stacks: Mapping[int, ServingStack]) -> ServingStack:
+    return stacks.get(finding.endpoint_id or 0, STACKS[GENERIC])
+
+
+def _speaking(found: Sequence[Finding], help: Help) -> Finding | None:
+    """Of an item's inconclusive findings the one that asks for this remedy, if any does."""
+    return next((finding for finding in found if remedy_of(finding, finding.endpoint) == help.remedy), None)
 
 
 def _is_asked(answer: Answer | None) -> bool:
@@ -431,7 +458,7 @@ def _suggestion(
             if (one := action(help.remedy, endpoint, where)) is not None:
                 label = f"{one.label}: {endpoint.name}" if several and endpoint else one.label
                 actions.append(Action(label, one.url, one.form))
-    rows = [(items[key], next(iter(inconclusive.get(key, ())), None)) for key in (*help.items, *help.partly)]
+    rows = [(items[key], _speaking(inconclusive.get(key, ()), help)) for key in (*help.items, *help.partly)]
     return Suggestion(
         WORDS[help.remedy].text,
         len(help.items),

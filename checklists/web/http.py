@@ -46,7 +46,8 @@ def status_of(error: DomainError) -> int:
 
 
 def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Sign-in required; a refusal of the domain that the view does not handle itself becomes a page that says why."""
+    """Sign-in required (a page leads there, a fragment is 401); a refusal of the domain that the view does not handle
+    itself becomes a page that says why."""
 
     @wraps(view)
     def inner(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -58,7 +59,15 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         except DomainError as error:
             return refusal(request, error)
 
-    return login_required(inner)
+    @wraps(view)
+    def outer(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        if wants_fragment(request) and not request.user.is_authenticated:
+            # Following a redirect, htmx would take the sign-in page for the piece, and a form for saved.
+            return HttpResponse("You are signed out.", status=401, content_type="text/plain")
+        return whole(request, *args, **kwargs)
+
+    whole = login_required(inner)
+    return outer
 
 
 def _refuse_nul(request: HttpRequest) -> None:

@@ -261,11 +261,14 @@ class Cards:
 
 
 def claimed_and_measured(finding: Finding) -> str:
-    """Both in one line: ``Claimed 800 ms ≠ measured 1,140 ms``."""
+    """Both in one line: ``Claimed 800 ms ≠ measured 1,140 ms``; what arithmetic says is reckoned."""
     unit = f" {finding.unit}" if finding.unit else ""
-    measured = f"measured {finding.observed}{unit}" if finding.observed else ""
+    probe = PROBES.get(finding.probe)
+    found = "reckoned" if probe is not None and probe.local else "measured"
+    measured = f"{found} {finding.observed}{unit}" if finding.observed else ""
     if not finding.claimed:
-        return (measured or finding.get_verdict_display()).capitalize()
+        said = measured or finding.get_verdict_display()
+        return said[:1].upper() + said[1:]  # units and names keep their capitals
     if not measured:
         return f"Claimed {finding.claimed}{unit}"
     sign = " ≠ " if finding.verdict == Verdict.CONTRADICTED else " · "

@@ -129,4 +129,5 @@ def _tabs(release: Release, active: str, findings: int) -> list[dict[str, Any]]:
         ("review", "Review", reverse("web:review", args=where), None),
         ("history", "History", reverse("web:history", args=where), None),
     ]
-    return [{"label": label, "url": url, "active": key == active, "count": count} for key, label, url, count in tabs]
+    within = "evidence" if active == "finding" else active
+    return [{"label": label, "url": url, "active": key == within, "count": count} for key, label, url, count in tabs]

@@ -209,7 +209,7 @@ def _compare(each: ReviewItem, base: Submission | None, content: Content, editio
         return
     if before is not None and before["status"] != Status.UNANSWERED:
         each.before = Version(
-            Status(before["status"]).label, before["justification"], tuple(_measured(base.evidence, each.item.key))
+            Status(before["status"]).label, before["justification"], tuple(measured_lines(base.evidence, each.item.key))
         )
     if before is None or before["status"] == Status.UNANSWERED:
         each.change = "new" if each.answer.status != Status.UNANSWERED else ""
@@ -224,10 +224,13 @@ def _compare(each: ReviewItem, base: Submission | None, content: Content, editio
         each.change = "waiver"
 
 
-def _measured(evidence: Iterable[Mapping[str, Any]], item_key: str) -> list[tuple[str, str]]:
-    found = [f for f in evidence if f["item"] == item_key and f["observed"] and f["verdict"] != "inconclusive"]
+def measured_lines(evidence: Iterable[Mapping[str, Any]], item_key: str) -> list[tuple[str, str]]:
+    """What a submission's evidence says of an item: at most two pairs of verdict and words."""
+    found = [f for f in evidence if f["item"] == item_key and f["observed"] and f["verdict"] != "inconclusive"][:2]
+    where = [f" at {f['endpoint']}" if f["endpoint"] else "" for f in found]
     return [
-        (f["verdict"], f"measured {f['observed']} {f['unit']}".rstrip() + f" at {f['endpoint']}") for f in found[:2]
+        (f["verdict"], f"measured {f['observed']} {f['unit']}".rstrip() + place)
+        for f, place in zip(found, where, strict=True)
     ]
 
 

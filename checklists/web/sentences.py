@@ -224,7 +224,7 @@ SENTENCES: dict[str, Words] = {
     "evidence.run.finished": _run_finished,
     "evidence.findings.recorded": _found,
     "evidence.findings.rejudged": _rejudged,
-    "evidence.finding.expired": lambda e, d, i: f"noted that {_count(d['findings'], 'finding')} are no longer fresh",
+    "evidence.finding.expired": lambda e, d, i: f"noted that {_count(d['findings'], 'finding')} went out of date",
     "evidence.freshness.set": lambda e, d, i: (
         f"set how long findings for {_item(d, i)} count{_tier(d)}: {_count(d['hours'], 'hour')}"
     ),

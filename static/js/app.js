@@ -41,6 +41,8 @@ unfold();
 
 // Toasts
 export const toast = (text, kind = "") => {
+  // What asks every second would say so every second.
+  for (const shown of document.querySelectorAll(".toast")) if (shown.firstChild?.data === text) return;
   const note = document.createElement("p");
   note.className = `toast ${kind ? `toast--${kind}` : ""}`;
   note.append(text);

@@ -469,3 +469,11 @@ def test_a_restricted_model_is_not_there_for_outsiders(api: Any, mallory: Any, c
         assert api(mallory).get(path).status_code == 404
         assert api(carol).get(path).status_code == 200
     assert api(mallory).put("models/secret/releases/1.0/modelspec/", {"descriptor": {}}).status_code == 404
+
+
+@pytest.mark.parametrize("labels", [{"a b": "1"}, {"": "1"}, {"a": "two\nlines"}])
+def test_labels_that_prometheus_cannot_have_are_refused(api: Any, alice: Any, release: Any, labels: Any) -> None:
+    body = {"name": "eu-1", "url": "https://llm.example.org", "labels": labels}
+    answer = api(alice).post(f"{R}endpoints/", body)
+    assert answer.status_code == 400
+    assert "Labels are named by letters" in answer.json()["errors"]["labels"][0]

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from checklists.assessments.models import Answer, AnswerRevision
+from checklists.evidence.models import ProbeRun
 from checklists.registry.models import Release
 from checklists.signoff.models import SignOff, Submission
 from tests.browser.conftest import Noise, Visitor
@@ -155,6 +158,38 @@ def test_what_is_typed_while_signed_out_is_kept_and_sent_after_signing_in_again(
     me.page.reload()
     expect(saved_status(card)).to_contain_text("Saved")
     assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e"}
+
+
+def test_an_answer_is_not_called_saved_after_the_session_has_ended(
+    visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
+) -> None:
+    noise.expect("401")
+    me = visit(bob)
+    card = card_on(me.open(IDENTITY))
+    Session.objects.all().delete()
+    card.get_by_label("Base model").fill("Llama 3.1 8B at a1f9c0e")
+    expect(saved_status(card)).to_contain_text("Kept here: sign in again, then reload this page")
+    expect(card.get_by_label("Base model")).to_have_value("Llama 3.1 8B at a1f9c0e")
+    me.sign_in("bob")
+    card = card_on(me.open(IDENTITY))
+    expect(saved_status(card)).to_contain_text("Saved")
+    assert stored(release).claims == {"base_model": "Llama 3.1 8B at a1f9c0e"}
+
+
+def test_who_is_signed_out_while_probes_go_on_is_told_once_and_keeps_the_page(
+    visit: Callable[..., Visitor], noise: Noise, release: Release, bob: Any
+) -> None:
+    noise.expect("401")
+    ProbeRun.objects.create(
+        release=release, state="running", progress_done=7, progress_total=80, created_at=timezone.now()
+    )
+    page = visit(bob).open(f"{RELEASE}evidence/")
+    expect(page.get_by_text("7 of 80 checks done")).to_be_visible()
+    Session.objects.all().delete()
+    expect(page.locator(".toast")).to_contain_text("You are signed out")
+    page.wait_for_timeout(2500)  # asked twice more
+    expect(page.locator(".toast")).to_have_count(1)
+    expect(page.get_by_text("7 of 80 checks done")).to_be_visible()
 
 
 def test_a_value_that_is_no_value_is_marked_and_stays(

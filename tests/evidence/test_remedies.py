@@ -44,6 +44,8 @@ def finding(probe: str, item: str, at: Endpoint | None, reason: str = "Only 3 sa
         ("model.limits", {}, "…", {"error": "status 403", "why": "…"}, Remedy.CREDENTIALS),
         ("metrics.latency", {}, "…", {"error": "status 404", "why": "…"}, Remedy.METRICS),
         ("prometheus.latency", PROM, "…", {"error": "unreachable"}, Remedy.PROMETHEUS),
+        ("prometheus.latency", PROM, "…", {"error": "status 404"}, Remedy.PROMETHEUS),
+        ("prometheus.latency", PROM, "…", {"error": "status 401"}, Remedy.PROMETHEUS),
         ("prometheus.latency", PROM, "…", {"error": "no_series"}, Remedy.LABELS),
         ("generation.small", {}, "…", {"error": "not_allowed", "why": "…"}, Remedy.GENERATION),
         ("generation.burst", {"may_generate": True}, "…", {"error": "not_allowed", "why": "…"}, Remedy.BURST),
@@ -113,3 +115,13 @@ def test_without_an_endpoint_naming_one_comes_first() -> None:
     found = helps(items=probed_items(TOPICS), claims=TOLD, endpoints=[], findings=[], stacks={})
     assert found[0].remedy == Remedy.ENDPOINT
     assert len(found[0].items) > 10
+
+
+def test_a_probe_that_ran_and_said_nothing_of_an_item_is_not_promised_to_settle_it_next_time() -> None:
+    at, item = endpoint(stack="vllm"), "identity.lineage"
+    found = finding("model.identity", "identity.name-version", at)
+    found.verdict = "verified"
+    asked = {"items": [item], "claims": TOLD, "endpoints": [at], "stacks": {1: "vllm"}}
+    hub = finding("hub.model", item, None, "The hub says nothing of it.")
+    assert of(helps(**asked, findings=[hub]), Remedy.PROBE).items == (item,)
+    assert helps(**asked, findings=[hub, found]) == []

@@ -18,7 +18,7 @@ from checklists.evidence.services import (
 )
 from checklists.notices.models import Notice
 from checklists.people.services import set_membership
-from checklists.registry.services import change_model
+from checklists.registry.services import change_model, retire_release
 from tests.build import answer_of, make_model, make_release, save
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -64,14 +64,19 @@ def test_a_contradiction_is_told_once_not_after_every_run(team, alice, bob, edit
         assert len(heard(bob)) == told
 
 
-def test_who_answered_hears_when_evidence_goes_stale(team, alice, bob, edition):
+@pytest.mark.parametrize(("retired", "told"), [(False, 1), (True, 0)])
+def test_who_answered_hears_when_evidence_goes_stale_but_not_of_a_retired_release(
+    team, alice, bob, edition, retired, told
+):
     release = make_release(make_model(team, alice), alice)
     save(answer_of(release, "identity.input-limits"), bob, claims={"max_input": 8192, "unit": "tokens"})
     held = claim_run(run_id=request_run(release=release).pk)
     limits = {"readings": [{"means": "context_tokens", "value": 8192, "where": "the model list"}]}
     seen = Measurement(PROBES["model.limits"], limits, (), timezone.now())
     record_findings(run=held, visits=[Visited(None, [seen])])
+    if retired:
+        retire_release(release=release, by=alice)
     later = timezone.now() + timedelta(days=40)
     assert expire_findings(now=later) > 0
     assert expire_findings(now=later) == 0
-    assert heard(bob) == ["Evidence for 1 item of assist-chat 1.0 is no longer fresh"]
+    assert heard(bob) == ["Evidence for 1 item of assist-chat 1.0 is no longer fresh"] * told

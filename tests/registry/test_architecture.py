@@ -107,7 +107,7 @@ REFUSED = {
     "a list": (b"[]", "is an object"),
     "too much": (b'{"a": "' + b"x" * MAX_BYTES + b'"}', "256 KiB"),
     "nested": (DEEP[: MAX_BYTES // 2], "nested too deeply"),
-    "a number without end": (b'{"num_hidden_layers": ' + b"9" * 5000 + b"}", "not JSON"),
+    "a number without end": (b'{"num_hidden_layers": ' + b"9" * 5000 + b"}", "more than 30 digits"),
     "an adapter": (upload({"peft_type": "LORA", "r": 16}), "num_hidden_layers is missing"),
     "a picture model": (upload({"_class_name": "UNet2DConditionModel"}), "num_hidden_layers is missing"),
     "half a billion layers": (upload({**SMALL, "num_hidden_layers": 500_000_000}), "between 1 and 2,000"),

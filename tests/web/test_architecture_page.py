@@ -70,6 +70,7 @@ def test_every_kind_of_attention_has_its_words(cast: Cast, release: Release, con
         (b"", "This is not JSON."),
         (b"<html>", "This is not JSON."),
         (b'{"peft_type": "LORA"}', "num_hidden_layers is missing."),
+        (b'{"hidden_size": ' + b"9" * 31 + b"}", "more than 30 digits"),
         (b"x" * 300_000, "This is more than 256 KiB."),
     ],
 )

@@ -116,6 +116,7 @@ def test_a_refused_endpoint_says_why_and_keeps_what_was_typed(
     assert response.status_code == 422
     assert says in text(response)
     assert 'value="kept-name"' in text(response)
+    assert 'role="alert"' in text(response)
     assert not Endpoint.objects.exists()
 
 
@@ -194,3 +195,28 @@ def test_what_probes_may_send_is_declared_and_bounded(cast: Cast, release: Relea
     told = text(client.get(at("history", release)))
     for name in ("permission of a burst", "length of the latency series", "Alertmanager address"):
         assert name in told
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x07b", "\u202elive", "\u200b", "\u2066x"])
+def test_a_name_that_cannot_be_read_is_refused_and_one_in_any_script_is_not(
+    cast: Cast, release: Release, name: str
+) -> None:
+    client = signed_in(cast.bob)
+    response = client.post(at("endpoint_create", release), form(name=name))
+    assert response.status_code == 422
+    assert "without hidden characters" in text(response)
+    for legible in ("\U0001f469\u200d\U0001f680", "می\u200cخواهم", "東京-1"):
+        assert client.post(at("endpoint_create", release), form(name=legible)).status_code == 302
+    assert Endpoint.objects.count() == 3
+
+
+def test_too_long_a_label_says_how_long_it_may_be(cast: Cast, release: Release) -> None:
+    response = signed_in(cast.bob).post(at("endpoint_create", release), form(labels="job=" + "x" * 500))
+    assert response.status_code == 422
+    assert "values of up to 499" in text(response)
+
+
+def test_a_form_that_came_empty_is_refused_not_shown_anew(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    for url in (at("endpoint_create", release), at("endpoint_edit", release, endpoint.pk)):
+        assert signed_in(cast.bob).post(url).status_code == 422

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import html
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,8 @@ from checklists.evidence.probes import PROBES
 from checklists.evidence.remedies import Remedy
 from checklists.evidence.transcripts import Exchange, packed
 from checklists.registry.models import Release
-from checklists.web.evidence_page import Topic
+from checklists.registry.services import delete_endpoint
+from checklists.web.evidence_page import UNTOLD, Topic
 from checklists.web.remedies import WORDS
 from tests.build import answer_everything, make_endpoint, make_model, make_release
 from tests.conftest import Cast
@@ -70,7 +71,7 @@ def test_of_many_endpoints_the_worst_are_shown_and_the_others_folded(cast: Cast,
         make_finding(release, LATENCY, "contradicted" if number == 6 else "verified", endpoint=endpoint)
     response = signed_in(cast.carol).get(at("evidence", release))
     assert topic_of(response, LATENCY).shown[0].where == "eu-6"
-    assert "3 more: 3 verified" in text(response)
+    assert "4 more: 4 verified" in text(response)
 
 
 def test_more_findings_runs_and_endpoints_take_no_more_queries(cast: Cast, release: Release) -> None:
@@ -135,7 +136,9 @@ def test_a_histogram_is_drawn_with_its_goals(cast: Cast, release: Release) -> No
         told = text(client.get(page))
         assert words in told
         assert 'class="over"' in told
-    assert "up to 2000" in text(client.get(at("finding", release, finding.pk)))
+    whole = text(client.get(at("finding", release, finding.pk)))
+    assert "up to 2000" in whole
+    assert ">p95 800 ms</text>" in whole
 
 
 def test_what_would_help_is_grouped_with_how_many_items_it_would_settle(cast: Cast, release: Release) -> None:
@@ -173,7 +176,7 @@ def test_an_unanswered_item_is_to_be_answered_first(cast: Cast, release: Release
 
 
 def test_what_nobody_can_help_is_told_by_its_reason(cast: Cast, release: Release) -> None:
-    endpoint = make_endpoint(release, cast.alice, may_generate=True)
+    endpoint = make_endpoint(release, cast.alice, stack="vllm", may_generate=True)
     answer_everything(release, cast.alice)
     key = "identity.lineage"
     for probe in [probe for probe in PROBES.values() if key in probe.items]:
@@ -183,6 +186,62 @@ def test_what_nobody_can_help_is_told_by_its_reason(cast: Cast, release: Release
     response = signed_in(cast.bob).get(at("evidence", release))
     (rest,) = [each for each in response.context["unhelped"] if each.reason == "The server does not tell this."]
     assert {finding.item_key for _, finding in rest.rows} == {key}
+
+
+def test_where_no_probe_can_settle_an_item_the_stack_is_the_reason_and_not_what_was_not_given(
+    cast: Cast, release: Release
+) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="ollama")
+    answer_everything(release, cast.alice)
+    key = "observability.cache"
+    make_finding(
+        release, key, "inconclusive", endpoint=endpoint, probe="prometheus.present", reason="No Prometheus server."
+    )
+    response = signed_in(cast.bob).get(at("evidence", release))
+    reasons = {each.reason: [item.key for item, _ in each.rows if item] for each in response.context["unhelped"]}
+    assert "No Prometheus server." not in reasons
+    assert next(reason for reason, keys in reasons.items() if key in keys).startswith("Ollama ")
+
+
+def test_what_no_probe_that_ran_speaks_of_is_told_too(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="vllm")
+    answer_everything(release, cast.alice)
+    make_finding(release, "identity.name-version", "verified", endpoint=endpoint, probe="model.identity")
+    make_finding(release, "identity.name-version", "inconclusive", endpoint_name="", probe="hub.model")
+    response = signed_in(cast.bob).get(at("evidence", release))
+    assert not any(
+        "identity.lineage" in [item.key for item, _ in each.rows] for each in response.context["suggestions"]
+    )
+    (untold,) = [each for each in response.context["unhelped"] if each.reason == UNTOLD]
+    assert [item.key for item, _ in untold.rows if item] == ["identity.lineage"]
+    page = text(response)
+    assert UNTOLD in page
+    assert "vLLM tells its quantisation only in development mode" in page
+
+
+def test_below_a_remedy_each_item_says_what_asks_for_it_and_nothing_else(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice, stack="vllm", may_generate=True)
+    answer_everything(release, cast.alice)
+    key = "reliability.backpressure"
+    make_finding(release, key, "inconclusive", endpoint=endpoint, probe="prometheus.backpressure", reason="No server.")
+    make_finding(
+        release, key, "inconclusive", endpoint=endpoint, probe="generation.burst", reason="No burst is allowed.",
+        observation={"error": "not_allowed"},
+    )  # fmt: skip
+    response = signed_in(cast.bob).get(at("evidence", release))
+    said = {
+        each.text: {item.key: finding.reason if finding else "" for item, finding in each.rows}
+        for each in response.context["suggestions"]
+    }
+    assert said[WORDS[Remedy.PROMETHEUS].text][key] == "No server."
+    assert said[WORDS[Remedy.BURST].text] == {key: "No burst is allowed.", "autoscaling.batch-queue": ""}
+
+
+def test_what_each_probe_sends_is_listed_whole(cast: Cast, release: Release) -> None:
+    page = html.unescape(text(signed_in(cast.bob).get(at("evidence", release))))
+    for probe in PROBES.values():
+        assert probe.sends in page
+        assert "{" not in probe.sends
 
 
 def test_the_recognised_stack_is_told_with_how_sure_and_from_what(cast: Cast, release: Release) -> None:
@@ -281,6 +340,7 @@ def test_a_finding_shows_how_it_was_read(cast: Cast, release: Release) -> None:
     ):
         assert said in page
     assert queries(client, at("finding", release, finding.pk)) <= 15
+    assert f'<a href="{at("evidence", release)}" aria-current="page">' in page
     other = make_release(release.model, cast.alice, "5.0")
     assert client.get(at("finding", other, finding.pk)).status_code == 404
 
@@ -381,6 +441,40 @@ def test_a_finding_shows_how_the_same_probe_read_before(cast: Cast, release: Rel
     earlier = text(signed_in(cast.carol).get(at("finding", release, before.pk)))
     assert "How it read before" not in earlier
     assert "replaced by a later reading" in earlier
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fields", "words"),
+    [
+        ("verified", {}, "1 May 2030"),
+        ("contradicted", {}, "conclusive evidence replaces it"),
+        ("inconclusive", {}, "neither for nor against"),
+        ("verified", {"run": None, "probe": "capacity.arithmetic"}, "another claim or config.json is on file"),
+    ],
+)
+def test_a_finding_says_how_long_it_counts(
+    cast: Cast, release: Release, verdict: str, fields: dict[str, Any], words: str
+) -> None:
+    ends = datetime(2030, 5, 1, tzinfo=UTC)
+    read = {"probe": "prometheus.peak-memory", "observed": "40", "unit": "GiB", "expires_at": ends}
+    finding = make_finding(release, "compute.peak-memory", verdict, endpoint_name="", **(read | fields))
+    client = signed_in(cast.carol)
+    page = text(client.get(at("finding", release, finding.pk)))
+    assert words in page
+    assert ("1 May 2030" in page) == (words == "1 May 2030")
+    card = text(client.get(at("checklist", release, "compute")))
+    assert ("counts until 1 May 2030" in card) == (words == "1 May 2030")
+    assert ("counts until conclusive evidence replaces it" in card) == (verdict == "contradicted")
+    assert ("Reckoned 40 GiB" in card) == bool(fields)
+
+
+def test_a_finding_of_a_removed_endpoint_is_not_called_replaced(cast: Cast, release: Release) -> None:
+    endpoint = make_endpoint(release, cast.alice)
+    finding = make_finding(release, LATENCY, "verified", endpoint=endpoint)
+    delete_endpoint(endpoint=endpoint, by=cast.alice)
+    page = text(signed_in(cast.carol).get(at("finding", release, finding.pk)))
+    assert "its endpoint was removed" in page
+    assert "replaced by a later reading" not in page
 
 
 def test_findings_are_downloaded_as_json_with_what_the_reader_may_see(cast: Cast, release: Release) -> None:

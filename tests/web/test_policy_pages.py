@@ -63,6 +63,7 @@ def test_a_rule_is_removed_and_both_are_in_the_journal(cast: Cast, edition: Any)
         {"tier": "4"},
         {"amount": "0"},
         {"amount": "400"},  # days: more than a year
+        {"amount": "9999"},
         {"amount": ""},
         {"unit": "7"},
     ],
@@ -72,6 +73,7 @@ def test_a_rule_that_makes_no_sense_is_refused_with_what_was_typed(
 ) -> None:
     response = signed_in(cast.root).post(URL, rule(**wrong))
     assert response.status_code == 422
+    assert "less than or equal to" not in text(response)  # a number of hours, where days are counted
     assert response.context["form"].errors
     assert not FreshnessRule.objects.exists()
 

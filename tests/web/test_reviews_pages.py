@@ -10,6 +10,7 @@ import pytest
 from checklists.assessments.services import request_waiver
 from checklists.signoff.models import Condition, Party, Submission
 from checklists.signoff.services import sign, submit
+from checklists.web.review_page import measured_lines
 from tests.build import answer_of, in_days, make_endpoint, make_model, make_release, save
 from tests.conftest import Cast
 from tests.web.quickly import make_ready, make_releases
@@ -292,3 +293,10 @@ def test_a_review_takes_at_most_fifteen_queries(submission: Any, release: Any, a
     make_finding(release, "identity.name-version", "contradicted")
     assert queries(signed_in(mo), at("review", release)) <= 15
     assert queries(signed_in(alice), at("review", release)) <= 15
+
+
+def test_what_was_found_of_the_release_itself_names_no_endpoint() -> None:
+    found = {"item": "operations.owner", "verdict": "verified", "observed": "Search", "unit": "", "endpoint": ""}
+    evidence = [found, {**found, "endpoint": "eu-1"}, {**found, "verdict": "inconclusive"}]
+    words = [("verified", "measured Search"), ("verified", "measured Search at eu-1")]
+    assert measured_lines(evidence, "operations.owner") == words

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 
 from checklists.registry.models import Endpoint, Stack
-from checklists.registry.services import KEPT
+from checklists.registry.services import KEPT, LABEL_NAME
 
-LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,198}\Z")
 BLANK_ROWS = 3
 MAX_ROWS = 23
 

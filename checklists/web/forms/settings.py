@@ -120,7 +120,7 @@ class FreshnessForm(forms.Form):
 
     item_key = forms.ChoiceField(label="Item")
     tier = forms.TypedChoiceField(coerce=int, choices=[(0, "Every tier"), *Tier.choices], label="Tier")
-    amount = forms.IntegerField(min_value=1, max_value=8784, label="Findings count for")
+    amount = forms.IntegerField(min_value=1, label="Findings count for")
     unit = forms.ChoiceField(choices=[("24", "days"), ("1", "hours")], label="Days or hours")
 
     def service_data(self) -> dict[str, Any]:

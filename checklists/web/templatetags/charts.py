@@ -14,6 +14,8 @@ from checklists.web.bars import STATES
 
 register = template.Library()
 
+LINE = 14  # pixels, of a label above a chart
+
 
 @register.inclusion_tag("components/trend.html")
 def trend(points: Sequence[charts.Point], label: str = "Every item, over time") -> dict[str, Any]:
@@ -35,7 +37,7 @@ def trend(points: Sequence[charts.Point], label: str = "Every item, over time") 
 def histogram(data: object, size: str = "") -> dict[str, Any]:
     """The distribution a finding keeps, each goal a dotted line; what lies beyond the last goal is red.
 
-    ``size`` ``"wide"`` is for a page of its own: the bounds stand below it, and the numbers in a table.
+    ``size`` ``"wide"`` is for a page of its own: the goals stand above it, the bounds below it, the numbers in a table.
     """
     shown = charts.distribution_of(data)
     if shown is None:
@@ -47,10 +49,16 @@ def histogram(data: object, size: str = "") -> dict[str, Any]:
         words = " and ".join(f"{goal['label']} {goal['value']:g} {unit}".strip() for goal in shown["goals"])
         name += f", goal {words}; {beyond:,} of them in buckets beyond"
     edges = [f"{bound:g}" for bound in shown["uppers"] if not math.isinf(bound)]
+    labels = [
+        (x, LINE * (row + 1) - 3, f"{goal['label']} {goal['value']:g} {unit}".strip())
+        for row, (goal, x) in enumerate(goals if size == "wide" else [])
+    ]
     uppers = [f"up to {edge}" for edge in edges] + [f"above {edges[-1]}" if edges else "all"]
     return {
         "bars": bars,
         "goals": goals,
+        "labels": labels,
+        "labels_height": LINE * len(labels),
         "name": name,
         "unit": unit,
         "size": size,
@@ -72,8 +80,8 @@ def run_columns(runs: Sequence[Any], name: str, slots: int = 12) -> dict[str, An
 def dots(marks: Sequence[Any], name: str) -> dict[str, Any]:
     """Readings over time as dots, by verdict and (where it has one) by number: ``state``, ``number``, ``title``."""
     ys = charts.heights([mark.number for mark in marks])
-    step = 100 / max(len(marks), 1)
-    placed = [(mark, (index + 0.5) * step, y) for index, (mark, y) in enumerate(zip(marks, ys, strict=True))]
+    step = 94 / max(len(marks) - 1, 1)  # from edge to edge, but for half a dot
+    placed = [(mark, 3 + index * step, y) for index, (mark, y) in enumerate(zip(marks, ys, strict=True))]
     return {"placed": placed, "name": name, "lines": list(pairwise(placed))}
 
 

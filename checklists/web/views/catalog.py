@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import TextChoices
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
 
 from checklists.assessments.models import Status
 from checklists.catalog.choices import ClaimType, EditionStatus, Family, Mode, Quality, Role
@@ -17,12 +18,14 @@ from checklists.registry.models import Tier
 from checklists.web.http import Request, signed_in
 
 
+@require_safe
 @signed_in
 def catalog(request: Request) -> HttpResponse:
     """The published edition."""
     return _edition_page(request, current_edition(DEFAULT_CHECKLIST))
 
 
+@require_safe
 @signed_in
 def edition(request: Request, checklist: str, edition: str) -> HttpResponse:
     """Any edition, also a superseded one, because releases answered it."""
@@ -74,6 +77,7 @@ def _matches(item: ItemView, chosen: dict[str, str], query: str) -> bool:
     )
 
 
+@require_safe
 @signed_in
 def item(request: Request, checklist: str, edition: str, item_key: str) -> HttpResponse:
     """One item with all that is said about it; ``family`` puts that family's examples alone."""

@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from checklists.assessments.models import Answer, Comment
 from checklists.assessments.services import add_comment, confirm_answers, save_answer
@@ -28,6 +28,7 @@ CARD = "checklist/card.html"
 SAVED = "checklist/saved.html"
 
 
+@require_safe
 @signed_in
 def checklist(request: Request, slug: str, version: str, section: str) -> HttpResponse:
     """One section with its cards."""

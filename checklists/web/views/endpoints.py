@@ -25,12 +25,13 @@ def _changeable(request: Request, slug: str, version: str) -> Release:
     return release
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def endpoint_create(request: Request, slug: str, version: str) -> HttpResponse:
     """Add an endpoint."""
     release = _changeable(request, slug, version)
-    form = EndpointForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = EndpointForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         try:
             services.create_endpoint(release=release, by=request.user, **form.service_data())
         except Invalid as refusal:
@@ -41,6 +42,7 @@ def endpoint_create(request: Request, slug: str, version: str) -> HttpResponse:
     return _page(request, form, release)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def endpoint_edit(request: Request, slug: str, version: str, pk: int) -> HttpResponse:
     """Change an endpoint. Stored header values are kept, replaced or removed, never shown."""
@@ -48,8 +50,8 @@ def endpoint_edit(request: Request, slug: str, version: str, pk: int) -> HttpRes
     endpoint = get_object_or_404(Endpoint, release=release, pk=pk)
     endpoint.release = release
     initial = {name: getattr(endpoint, name) for name in SHOWN}
-    form = EndpointForm(request.POST or None, endpoint=endpoint, initial=initial)
-    if request.method == "POST" and form.is_valid():
+    form = EndpointForm(request.POST if request.method == "POST" else None, endpoint=endpoint, initial=initial)
+    if form.is_valid():
         try:
             services.change_endpoint(endpoint=endpoint, by=request.user, **form.service_data())
         except Invalid as refusal:

@@ -15,6 +15,7 @@ from checklists.web.http import Request, page_or_fragment, signed_in, tell, want
 from checklists.web.release_page import release_context, release_or_404
 
 
+@require_safe
 @signed_in
 def evidence(request: Request, slug: str, version: str) -> HttpResponse:
     """What was measured, where, and what would help; to htmx (a run has ended) without the page around it."""

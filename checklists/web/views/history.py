@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from checklists.catalog.editions import view
 from checklists.journal.models import Event
@@ -15,6 +16,7 @@ from checklists.web.sentences import mark, pretty, sentence
 PER_PAGE = 50
 
 
+@require_safe
 @signed_in
 def history(request: Request, slug: str, version: str) -> HttpResponse:
     """Newest first. Addresses of endpoints are told only to who may see them."""

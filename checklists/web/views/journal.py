@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_date
+from django.views.decorators.http import require_safe
 
 from checklists.catalog.editions import view
 from checklists.catalog.models import Edition
@@ -29,6 +30,7 @@ ROOMS = [
 ]
 
 
+@require_safe
 @signed_in
 def journal(request: Request) -> HttpResponse:
     """Newest first; filters ``subject``, ``actor``, ``verb`` (or its beginning) and ``since`` live in the address."""

@@ -10,6 +10,7 @@ from django.db.models import Exists, F, OrderBy, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from checklists.catalog.editions import view
 from checklists.journal.errors import Invalid
@@ -46,6 +47,7 @@ class Column:
     aria: str
 
 
+@require_safe
 @signed_in
 def models(request: Request) -> HttpResponse:
     """The list, with filters and sorting in the address. To htmx only the results."""
@@ -153,6 +155,7 @@ def releases_of(model: Model) -> list[Release]:
     return releases
 
 
+@require_safe
 @signed_in
 def model(request: Request, slug: str) -> HttpResponse:
     """One model and its releases."""
@@ -205,6 +208,7 @@ def model_edit(request: Request, slug: str) -> HttpResponse:
     return render(request, "models/form.html", {"form": form, "model": row}, status=422 if form.errors else 200)
 
 
+@require_safe
 @signed_in
 def compare(request: Request, slug: str) -> HttpResponse:
     """Two releases of a model side by side: what differs, or everything with ``all=1``."""

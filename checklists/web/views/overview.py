@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from checklists.catalog.choices import Family, Quality
 from checklists.catalog.editions import current_edition, view
@@ -47,6 +48,7 @@ def _page(request: Request) -> OverviewPage:
     )
 
 
+@require_safe
 @signed_in
 def overview(request: Request) -> HttpResponse:
     """``by`` team or family; ``axis`` sections or qualities; ``team``, ``family``, ``tier`` narrow it."""
@@ -55,6 +57,7 @@ def overview(request: Request) -> HttpResponse:
     return render(request, "overview/overview.html", context)
 
 
+@require_safe
 @signed_in
 def overview_csv(request: Request) -> HttpResponse:
     """The heat map as a table: one line a row, with score, weakest, each column's score and the seven counts."""
@@ -113,6 +116,7 @@ def _choices(chosen: Mapping[str, str], teams: list[Team]) -> dict[str, Any]:
     }
 
 
+@require_safe
 @signed_in
 def items(request: Request) -> HttpResponse:
     """Item states of active releases, by release; filters ``team`` (with what is below it, unless ``below=0``),
@@ -153,6 +157,7 @@ def items(request: Request) -> HttpResponse:
     return render(request, "overview/items.html", context)
 
 
+@require_safe
 @signed_in
 def releases(request: Request) -> HttpResponse:
     """Releases by model; filters ``team`` (with what is below it, unless ``below=0``), ``family``, ``tier``, ``stage``;

@@ -102,7 +102,8 @@ def _lifetimes(items: dict[str, ItemView]) -> list[Lifetime]:
 
 
 def _own(item_key: str) -> str:
-    hours = sorted({round(probe.ttl.total_seconds() / 3600) for probe in PROBES.values() if item_key in probe.items})
+    asking = [probe for probe in PROBES.values() if item_key in probe.items and not probe.local]
+    hours = sorted({round(probe.ttl.total_seconds() / 3600) for probe in asking})  # arithmetic does not go stale
     return " or ".join(lasting(each) for each in hours)
 
 

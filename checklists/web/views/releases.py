@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from checklists.catalog.editions import view
 from checklists.journal.errors import Invalid, WrongStage
@@ -21,6 +21,7 @@ from checklists.web.release_page import release_context, release_or_404
 from checklists.web.views.models import model_or_404, releases_of
 
 
+@require_safe
 @signed_in
 def release(request: Request, slug: str, version: str) -> HttpResponse:
     """Leads to where work is most needed: the weakest section of the checklist."""

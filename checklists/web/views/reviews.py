@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from checklists.assessments.models import Waiver
 from checklists.assessments.services import review_answers
@@ -35,6 +35,7 @@ PAGE = 50
 RECENT = 8
 
 
+@require_safe
 @signed_in
 def reviews(request: Request) -> HttpResponse:
     """Pending submissions, the oldest promise first: for reviewers those that wait for them, then the others."""
@@ -254,6 +255,7 @@ def submission_create(request: Request, slug: str, version: str) -> HttpResponse
     return render(request, "reviews/submit.html", context, status=status)
 
 
+@require_safe
 @signed_in
 def submission(request: Request, slug: str, version: str, number: int) -> HttpResponse:
     """What was frozen, as people and as machines read it (``?format=json``: the very bytes of the digest)."""

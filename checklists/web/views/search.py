@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from checklists.catalog.models import Item
 from checklists.people.models import Team, User
@@ -14,6 +15,7 @@ from checklists.web.http import Request, page_or_fragment, signed_in
 MOST = 20
 
 
+@require_safe
 @signed_in
 def search(request: Request) -> HttpResponse:
     """What the viewer may see and what holds all the words, at most twenty of each kind; five queries."""

@@ -8,6 +8,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from checklists.assessments.models import Answer, Waiver
 from checklists.evidence.models import AllowedNetwork, Finding
@@ -26,6 +27,7 @@ MOST_RELEASES = 12
 MOST = 8
 
 
+@require_safe
 @signed_in
 def today(request: Request) -> HttpResponse:
     """Sections appear for what the viewer is; each says what to do when it is empty.

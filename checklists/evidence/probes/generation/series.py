@@ -79,7 +79,7 @@ class LatencySeries(Probe):
     sends = (
         f"The declared number of tiny requests (5, at most {MOST}), one after the other and for at most "
         f"{BUDGET_S:.0f} seconds: streamed completions of at most {MAX_TOKENS} tokens, or one embedding, picture of "
-        "256×256 pixels, transcription or inference each; before it one GET of the metrics page, and {GETS} of {GET}."
+        f"256×256 pixels, transcription or inference each; before it one GET of the metrics page, and {GETS} of {GET}."
     )
     generates = True
     cheap = False

@@ -11,7 +11,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--name", default="Made by command")
+        parser.add_argument("--name", default="Made by command", help="what it is for, as its list shows it")
         parser.add_argument("--days", type=int, default=TOKEN_DAYS, help=f"how long it lasts (default {TOKEN_DAYS})")
 
     def handle(self, *args: Any, **options: Any) -> None:
