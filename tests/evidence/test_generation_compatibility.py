@@ -167,7 +167,7 @@ def test_without_another_endpoint_or_its_owners_leave_nothing_is_sent() -> None:
         facts = {"previous": {"version": "4.1", "endpoints": [closed]}}
         observation, _ = look(PROBE, Generator().handler(), facts=facts)
         assert other.seen == []
-    assert "not allowed by its owner" in judge(PROBE, ITEM, CLAIM, observation).reason
+    assert "does not allow requests that generate" in judge(PROBE, ITEM, CLAIM, observation).reason
     assert judge(PROBE, ITEM, {}, {"old": {}, "new": {}}).verdict == "inconclusive"
 
 

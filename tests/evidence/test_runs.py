@@ -17,6 +17,8 @@ from checklists.evidence import runner, services, tasks
 from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun
 from checklists.evidence.network import system_connector
 from checklists.evidence.probes import PROBES
+from checklists.evidence.probes.base import Judgement
+from checklists.evidence.services.findings import put
 from checklists.evidence.services.schedule import due_schedules
 from checklists.journal.errors import Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
@@ -484,6 +486,13 @@ def test_findings_of_a_restricted_model_are_hidden_from_outsiders(endpoint: Any,
     for person, sees in ((cast.alice, True), (cast.sam, True), (cast.mallory, False), (cast.leo, False)):
         assert Finding.objects.visible_to(person).exists() is sees
         assert ProbeRun.objects.visible_to(person).filter(pk=run.pk).exists() is sees
+
+
+def test_what_is_too_long_for_a_finding_shows_where_it_was_cut() -> None:
+    finding = Finding(detail={})
+    put(finding, Judgement("inconclusive", claimed="c" * 500, observed="o" * 501, reason="r" * 2000))
+    assert (finding.claimed, finding.observed) == ("c" * 500, "o" * 499 + "…")
+    assert (len(finding.reason), finding.reason[-2:]) == (1000, "r…")
 
 
 def test_a_reason_does_not_say_where_the_release_can_be_reached(release: Any, server: Server, alice: Any) -> None:

@@ -118,15 +118,20 @@ def publicly(found: Judgement, observation: Observation, places: Places) -> Judg
 def put(finding: Finding, judgement: Judgement) -> None:
     """Write a judgement into a finding; nothing that looks like a token gets through."""
     finding.verdict = judgement.verdict
-    finding.claimed = redact(judgement.claimed)[:500]
-    finding.observed = redact(judgement.observed)[:500]
+    finding.claimed = _within(500, redact(judgement.claimed))
+    finding.observed = _within(500, redact(judgement.observed))
     finding.unit = judgement.unit[:40]
-    finding.reason = redact(judgement.reason)[:1000]
+    finding.reason = _within(1000, redact(judgement.reason))
     finding.detail = {**finding.detail, "rule": judgement.rule, "samples": judgement.samples}
     if judgement.histogram:
         finding.detail["histogram"] = redact(dict(judgement.histogram))
     else:
         finding.detail.pop("histogram", None)
+
+
+def _within(most: int, text: str) -> str:
+    """A text that shows where it was cut."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @transaction.atomic

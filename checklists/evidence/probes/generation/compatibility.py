@@ -89,7 +89,8 @@ class Compatibility(Probe):
             why = f"Version {version} is recorded under the same address, so there is only one server to ask."
             return {"error": "one_server", "why": why}
         if not other.may_generate:
-            return {"error": "not_allowed", "why": f"Generating requests to {other.name} are not allowed by its owner."}
+            why = f"Version {version}: the owner of its endpoint {other.name} does not allow requests that generate."
+            return {"error": "not_allowed", "why": why}
         beside = visit.beside(other)
         new, fault = await _shapes(visit)
         if fault:
