@@ -39,6 +39,7 @@ class Seen:
     text: str = ""
     data: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    _shown: dict[Sign, str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def good(self) -> bool:
@@ -48,6 +49,12 @@ class Seen:
     def clear(self) -> bool:
         """Whether a sign that is missing here says something."""
         return self.good or self.status in NOT_THERE
+
+    def shown(self, sign: Sign) -> str | None:
+        """What the sign's pattern met, empty for a sign without one; ``None`` if this does not show the sign."""
+        if sign not in self._shown:  # every stack is weighed again with each answer that comes
+            self._shown[sign] = _look_for(sign, self)
+        return self._shown[sign]
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ def _weigh(stack: Stack, answers: Mapping[str, Seen]) -> _Weight:
         answer = answers.get(sign.path)
         if answer is None:
             continue
-        if answer.good and (shown := _shown(sign, answer)) is not None:
+        if answer.good and (shown := answer.shown(sign)) is not None:
             weight.pro += sign.weight
             weight.signs.append(f"{sign.words}{f' = {shown}' if shown else ''}")
         elif answer.clear and not sign.optional:
@@ -170,8 +177,7 @@ def _weigh(stack: Stack, answers: Mapping[str, Seen]) -> _Weight:
     return weight
 
 
-def _shown(sign: Sign, answer: Seen) -> str | None:
-    """What the sign's pattern met, empty for a sign without one; ``None`` if the answer does not show the sign."""
+def _look_for(sign: Sign, answer: Seen) -> str | None:
     if sign.header:
         found: list[Any] = [answer.headers[sign.header]] if sign.header in answer.headers else []
     elif sign.text:
@@ -185,7 +191,7 @@ def _shown(sign: Sign, answer: Seen) -> str | None:
 
 def _telling(path: str, answer: Seen) -> bool:
     return any(
-        sign.path == path and _shown(sign, answer) is not None for stack in STACKS.values() for sign in stack.signs
+        sign.path == path and answer.shown(sign) is not None for stack in STACKS.values() for sign in stack.signs
     )
 
 

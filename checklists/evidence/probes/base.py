@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
+from checklists.evidence import metrics
 from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
 from checklists.evidence.pace import Deadline
 from checklists.evidence.recognition import Recognition, find_out
@@ -30,6 +33,7 @@ SOURCES = (
 MAX_BODY = 64 * 1024  # of an answer that is kept
 MAX_BODIES = 2 * 1024 * 1024  # of all that are kept of one visit; of any more, the beginning
 BEGINNING = 1024
+MAX_PAGE = 256 * 1024  # bytes of a metrics page that is remembered parsed, which takes many times as much
 MAX_REMEMBERED = 8 * 1024 * 1024  # bytes of answers that need not be asked for again
 
 VERIFIED, CONTRADICTED, INCONCLUSIVE = "verified", "contradicted", "inconclusive"
@@ -98,7 +102,7 @@ class Target:
     siblings: tuple[Target, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def base(self) -> str:
         """The address under which ``/v1/…`` and ``/health`` lie: a pasted ``/v1/chat/completions`` is cut off."""
         parts = urlsplit(self.url)
@@ -173,6 +177,7 @@ class Visit:
         self.reached = False  # whether the endpoint itself answered anything
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._recognition: Recognition | None = None
+        self._page: tuple[Response, metrics.Page] | None = None
 
     def begin(self, seconds: float) -> Deadline:
         """Give the next probe so much time for all its requests together, without their waiting for a turn."""
@@ -276,6 +281,7 @@ class Visit:
         shown = path.partition("?")[0]
         if not path.startswith("/"):
             shown = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
+        own = same_origin(url, self.target.url)
         entry: dict[str, Any] = {"line": f"{method} {shown}", "key": key}
         self.log.append(entry)
         allowed = timeout_s or self.session.client.timeout_s
@@ -287,17 +293,17 @@ class Visit:
             response = await self.session.fetch(
                 method,
                 url,
-                headers={**self._credentials(url, key), **(extra or {})},
+                headers={**(self._credentials(key) if own else {}), **(extra or {})},
                 max_redirects=redirects,
                 timeout_s=allowed,
                 lane=key,
-                shared=not same_origin(url, self.target.url),
+                shared=not own,
                 **options,
             )
         except FetchError as error:
             entry["error"] = error.kind
             return Answer(error=error)
-        self.reached = self.reached or same_origin(url, self.target.url)
+        self.reached = self.reached or own
         entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
         room = max(BEGINNING, min(MAX_BODY, MAX_BODIES - sum(len(one.body) for one in self.exchanges)))
         self.exchanges.append(
@@ -311,8 +317,8 @@ class Visit:
         )
         return Answer(response=response)
 
-    def _credentials(self, url: str, key: str) -> dict[str, str]:
-        if key == "none" or not same_origin(url, self.target.url):
+    def _credentials(self, key: str) -> dict[str, str]:
+        if key == "none":
             return {}
         if key == "ours":
             return dict(self.target.headers)
@@ -328,6 +334,16 @@ class Visit:
         if self._recognition is None:
             self._recognition = await find_out(self)
         return self._recognition
+
+    async def page(self, response: Response) -> metrics.Page:
+        """An answer read as a metrics page, once however many probes look at it. Raises ``InvalidPage``."""
+        if self._page is None or self._page[0] is not response:
+            self._page = None  # a long page takes a second to parse, and others wait for the loop
+            page = await asyncio.to_thread(metrics.parse, response.text, truncated=response.truncated)
+            if len(response.body) > MAX_PAGE:
+                return page
+            self._page = response, page
+        return self._page[1]
 
     def clean(self, observation: Observation) -> Observation:
         """The observation as it may be stored: JSON, without our secrets or anything shaped like a token."""
