@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -138,6 +139,7 @@ class Session:
         self.client = client
         self.deadline: Deadline | None = None
         self._kept: list[Connection] = []
+        self._heads: dict[tuple[tuple[str, str], ...], h11.Request] = {}
 
     async def __aenter__(self) -> Session:
         return self
@@ -223,7 +225,7 @@ class Session:
                 raise FetchError("redirect", f"More than {max_redirects} redirects.")
             if len(location) > 2000:
                 raise FetchError("redirect", "The server redirects to an address that is too long.")
-            following = _parse(location, base=target.url)
+            following = _parse(location, base=target.text)
             if target.scheme == "https" and following.scheme == "http":
                 raise FetchError("redirect", "The server redirects from https to plain http.")
             hops.append(following.shown)
@@ -234,9 +236,7 @@ class Session:
             self.client.silence.check((url.host, url.port))
         started = time.monotonic()
         try:
-            request = h11.Request(
-                method=exchange.method, target=url.target, headers=_wire_headers(url, headers, exchange.body)
-            )
+            request = self._request(exchange, url, headers)
             connection, answer = await self._asked(exchange, url, request)
             try:
                 first_byte = time.monotonic() - started
@@ -266,6 +266,17 @@ class Session:
             hops=hops,
             peer=connection.stream.peer,
         )
+
+    def _request(self, exchange: _Exchange, url: Url, headers: Mapping[str, str]) -> h11.Request:
+        """The request. Its headers are checked once for all that differ in the path only."""
+        wire = _wire_headers(url, headers, exchange.body)
+        known = self._heads.get(tuple(wire))
+        request = h11.Request(
+            method=exchange.method, target=url.target, headers=known.headers if known is not None else wire
+        )
+        if known is None and exchange.body is None:
+            self._heads[tuple(wire)] = request
+        return request
 
     async def _asked(self, exchange: _Exchange, url: Url, request: h11.Request) -> tuple[Connection, h11.Response]:
         """A connection on which the request was sent, and the head of its answer."""
@@ -324,7 +335,7 @@ class Url:
     """The valid address of something to fetch, in the parts that a request needs. ``shown`` leaves out query and
     fragment, which may hold secrets."""
 
-    url: httpx2.URL
+    text: str
     scheme: str
     host: str
     port: int
@@ -341,10 +352,16 @@ class Url:
         return f"{self.scheme}://{self.netloc}{self.path}"
 
 
+# A path that can be written in one way only, so that all that needs a parser is the origin before it.
+_PLAIN = re.compile(r"(https?://[^/?#\\\s]+)((?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+)\Z")
+
+
 @functools.lru_cache(maxsize=4096)
-def _parse(text: str, base: httpx2.URL | None = None) -> Url:
+def _parse(text: str, base: str = "") -> Url:
+    if not base and (plain := _PLAIN.match(text)):
+        return replace(_parse(plain[1]), text=text, target=plain[2].encode(), path=plain[2])
     try:
-        url = httpx2.URL(text) if base is None else base.join(text)
+        url = httpx2.URL(base).join(text) if base else httpx2.URL(text)
         host = url.raw_host.decode("ascii")
     except (httpx2.InvalidURL, ValueError, UnicodeError):
         raise FetchError("refused_address", "This is not a valid address.") from None
@@ -357,7 +374,7 @@ def _parse(text: str, base: httpx2.URL | None = None) -> Url:
     port = url.port if url.port is not None else (443 if url.scheme == "https" else 80)
     check_host(host)
     check_port(port)
-    return Url(url, url.scheme, host, port, url.netloc.decode("ascii"), url.raw_path, url.path)
+    return Url(str(url), url.scheme, host, port, url.netloc.decode("ascii"), url.raw_path, url.path)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -369,12 +386,15 @@ def same_origin(one: str, other: str) -> bool:
         return False
 
 
+_UNSENDABLE = re.compile(r"[^\x01-\x09\x0b\x0c\x0e-\x7f]")
+
+
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     checked = {}
     for name, value in headers.items():
         if name.lower() in OURS:
             continue
-        if not name.isascii() or not value.isascii() or any(char in name + value for char in "\r\n\0"):
+        if _UNSENDABLE.search(name) or _UNSENDABLE.search(value):
             raise FetchError("protocol", "One of the endpoint's headers cannot be sent: it is not plain ASCII.")
         checked[name] = value.strip()
     return checked

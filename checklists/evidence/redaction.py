@@ -56,16 +56,17 @@ def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
     return _walk(value, _pattern(secrets))
 
 
+_LISTS = (list, tuple)
+
+
 def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
         return _storable(pattern.sub(MASK, value) if pattern else value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, dict):
         return {_walk(str(key), pattern): _walk(item, pattern) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, _LISTS):
         return [_walk(item, pattern) for item in value]
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @functools.lru_cache(maxsize=2048)
