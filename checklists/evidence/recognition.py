@@ -118,9 +118,9 @@ def next_path(answers: Mapping[str, Seen]) -> str:
     silent = sum(one.status is None for one in answers.values())
     if silent == len(answers) or silent > 1:
         return ""  # nobody is there: asking a dozen more times would find out nothing
-    weights = {key: _weigh(stack, answers) for key, stack in STACKS.items()}
-    leader = max((key for key in STACKS if key != GENERIC), key=lambda key: weights[key].pro)
-    if weights[leader].pro < TELLING:
+    traces = {key: _trace(stack, answers) for key, stack in STACKS.items() if key != GENERIC}
+    leader = max(traces, key=lambda key: traces[key])
+    if traces[leader] < TELLING:
         if sum(one.good and not _telling(path, one) for path, one in answers.items()) >= BLANKS:
             return ""  # it answers whatever is asked, and says nothing
         own = [stack for key, stack in STACKS.items() if key != GENERIC]
@@ -160,6 +160,12 @@ class _Weight:
     con: float = 0.0
     signs: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+
+
+def _trace(stack: Stack, answers: Mapping[str, Seen]) -> float:
+    """The weight of what speaks for a stack so far."""
+    met = ((sign, answers[sign.path]) for sign in stack.signs if sign.path in answers)
+    return sum(sign.weight for sign, answer in met if answer.good and answer.shown(sign) is not None)
 
 
 def _weigh(stack: Stack, answers: Mapping[str, Seen]) -> _Weight:

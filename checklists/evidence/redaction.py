@@ -39,7 +39,8 @@ def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
     return frozenset(secret for secret in secrets if secret)
 
 
-def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+@functools.lru_cache(maxsize=128)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
     # The longest first, so that a whole value goes before the token inside it. A short one only as a word of its own:
     # the header "X-Env: prod" must not mask half of "production".
     words = [
@@ -53,7 +54,7 @@ def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
     """The same JSON value with every secret, and everything shaped like a token, replaced by dots; keys as well.
 
     What no database holds (NUL, half a surrogate pair, infinity) goes too: a server's answer may spell it."""
-    return _walk(value, _pattern(secrets))
+    return _walk(value, _pattern(frozenset(secrets)))
 
 
 _LISTS = (list, tuple)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from checklists.evidence import metrics
@@ -20,6 +20,7 @@ from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of
 from checklists.evidence.stacks import STACKS, Route, Stack
 from checklists.evidence.transcripts import Exchange
 
+T = TypeVar("T")
 Observation = dict[str, Any]
 Claims = Mapping[str, Any]
 
@@ -31,6 +32,7 @@ SOURCES = (
     *("hub", "registry", "tls", "url", "modelspec", "arithmetic", "people"),
 )
 MAX_BODY = 64 * 1024  # of an answer that is kept
+LONG = 32 * 1024  # characters that take some milliseconds to read; the longest texts take a second
 MAX_BODIES = 2 * 1024 * 1024  # of all that are kept of one visit; of any more, the beginning
 BEGINNING = 1024
 MAX_PAGE = 256 * 1024  # bytes of a metrics page that is remembered parsed, which takes many times as much
@@ -177,6 +179,7 @@ class Visit:
         self.reached = False  # whether the endpoint itself answered anything
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._recognition: Recognition | None = None
+        self._secrets = secrets_of(target.headers)
         self._page: tuple[Response, metrics.Page] | None = None
 
     def begin(self, seconds: float) -> Deadline:
@@ -305,7 +308,7 @@ class Visit:
             return Answer(error=error)
         self.reached = self.reached or own
         entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
-        room = max(BEGINNING, min(MAX_BODY, MAX_BODIES - sum(len(one.body) for one in self.exchanges)))
+        room = max(BEGINNING, min(MAX_BODY, MAX_BODIES - self.kept))
         self.exchanges.append(
             Exchange(
                 entry["line"],
@@ -338,8 +341,9 @@ class Visit:
     async def page(self, response: Response) -> metrics.Page:
         """An answer read as a metrics page, once however many probes look at it. Raises ``InvalidPage``."""
         if self._page is None or self._page[0] is not response:
-            self._page = None  # a long page takes a second to parse, and others wait for the loop
-            page = await asyncio.to_thread(metrics.parse, response.text, truncated=response.truncated)
+            self._page = None
+            parse = partial(metrics.parse, response.text, truncated=response.truncated)
+            page = await apart(parse, len(response.body))
             if len(response.body) > MAX_PAGE:
                 return page
             self._page = response, page
@@ -347,13 +351,23 @@ class Visit:
 
     def clean(self, observation: Observation) -> Observation:
         """The observation as it may be stored: JSON, without our secrets or anything shaped like a token."""
-        cleaned: Observation = redact(observation, secrets_of(self.target.headers))
+        cleaned: Observation = redact(observation, self._secrets)
         return cleaned
 
     def clean_exchanges(self) -> list[Exchange]:
         """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
-        secrets = secrets_of(self.target.headers)
-        return [replace(exchange, body=redact_body(exchange.body, secrets)) for exchange in self.exchanges]
+        return [replace(one, body=redact_body(one.body, self._secrets)) for one in self.exchanges]
+
+    @property
+    def kept(self) -> int:
+        """Characters of all answers that are kept."""
+        return sum(len(one.body) for one in self.exchanges)
+
+
+async def apart(work: Callable[[], T], size: int) -> T:
+    """What work on a text of this size comes to, done beside the loop if it is long: others wait for the loop, and a
+    thread costs more than a short text."""
+    return await asyncio.to_thread(work) if size > LONG else work()
 
 
 def _size(answer: Answer) -> int:
