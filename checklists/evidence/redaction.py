@@ -12,9 +12,10 @@ from typing import Any
 
 MASK = "•••"
 _TOKEN_LIKE = re.compile(
-    r"(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
+    r"(?=[bBeghnprs])"  # how any of them begins: most positions are left at once
+    r"(?:(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
-    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
+    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,})"
 )
 
 # NUL and halves of surrogate pairs, which JSON can spell and PostgreSQL cannot hold.
@@ -94,4 +95,4 @@ _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9-]{1,63}
 def redact_body(body: str, secrets: Iterable[str]) -> str:
     """An answer's text as it may be kept: without secrets, tokens and e-mail addresses."""
     cleaned: str = redact(body, secrets)
-    return _EMAIL.sub(MASK, cleaned)
+    return _EMAIL.sub(MASK, cleaned) if "@" in cleaned else cleaned
