@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import httpcore2
+import h11
 import httpx2
 
 from checklists.evidence.addresses import FetchError, Policy, check_host, check_port
+from checklists.evidence.http1 import ClosedEarly, Connection
 from checklists.evidence.network import (
     Budget,
-    CheckedBackend,
+    CheckedStream,
     Connector,
     Resolver,
+    connect,
     spending,
     system_connector,
     system_resolver,
@@ -37,8 +40,7 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
 MAX_PIECES = 10_000  # of one body: each costs time, however few bytes it holds
 MAX_MEMBERS = 1_000  # of one compressed body, for the same reason
-MAX_CONNECTIONS = 21  # a burst of 20, and a look at the metrics page meanwhile
-KEEP_ALIVE_S = 5.0
+MAX_KEPT = 6  # connections of one session that wait for another request
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
 OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"}
@@ -93,7 +95,7 @@ class Response:
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    return httpcore2.default_ssl_context()  # the system's authorities, or those of SSL_CERT_FILE
+    return httpx2.create_ssl_context()  # the system's authorities, or those of SSL_CERT_FILE
 
 
 @dataclass
@@ -136,30 +138,16 @@ class Session:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.deadline: Deadline | None = None
-        self._lanes: dict[str, tuple[httpcore2.AsyncConnectionPool, CheckedBackend]] = {}
+        self._kept: list[Connection] = []
+        self._heads: dict[tuple[tuple[str, str], ...], h11.Request] = {}
 
     async def __aenter__(self) -> Session:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for pool, _ in self._lanes.values():
-            await pool.aclose()
-        self._lanes.clear()
-
-    def _lane(self, name: str) -> tuple[httpcore2.AsyncConnectionPool, CheckedBackend]:
-        if name not in self._lanes:
-            client = self.client
-            backend = CheckedBackend(client.policy, resolver=client.resolver, connector=client.connector)
-            pool = httpcore2.AsyncConnectionPool(
-                ssl_context=client.tls,
-                network_backend=backend,
-                http2=False,
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=2,
-                keepalive_expiry=KEEP_ALIVE_S,
-            )
-            self._lanes[name] = pool, backend
-        return self._lanes[name]
+        for connection in self._kept:
+            connection.stream.close()
+        self._kept.clear()
 
     async def fetch(
         self,
@@ -217,11 +205,11 @@ class Session:
             self.client.silence.note(budget.connecting_to, failure)
         raise failure from None
 
-    async def _follow(self, exchange: _Exchange, first: httpx2.URL, max_redirects: int) -> Response:
+    async def _follow(self, exchange: _Exchange, first: Url, max_redirects: int) -> Response:
         target = first
         hops: list[str] = []
         while True:
-            sent = exchange.headers if _origin(target) == _origin(first) else {}
+            sent = exchange.headers if target.origin == first.origin else {}
             if exchange.in_turn:
                 deadlines = [spending.get(), *([self.deadline] if self.deadline else [])]
                 async with self.client.gates.turn(target.host, *deadlines):
@@ -237,69 +225,94 @@ class Session:
                 raise FetchError("redirect", f"More than {max_redirects} redirects.")
             if len(location) > 2000:
                 raise FetchError("redirect", "The server redirects to an address that is too long.")
-            following = _parse(location, base=target)
+            following = _parse(location, base=target.text)
             if target.scheme == "https" and following.scheme == "http":
                 raise FetchError("redirect", "The server redirects from https to plain http.")
-            hops.append(_shown(following))
+            hops.append(following.shown)
             target = following
 
-    async def _once(
-        self, exchange: _Exchange, url: httpx2.URL, headers: Mapping[str, str], hops: tuple[str, ...]
-    ) -> Response:
+    async def _once(self, exchange: _Exchange, url: Url, headers: Mapping[str, str], hops: tuple[str, ...]) -> Response:
         if exchange.shared:
-            self.client.silence.check((url.raw_host.decode("ascii"), _port(url)))
-        request = httpcore2.Request(
-            exchange.method,
-            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=_wire_headers(url, headers, exchange.body),
-            content=exchange.body[0] if exchange.body else None,
-        )
+            self.client.silence.check((url.host, url.port))
         started = time.monotonic()
         try:
-            answer = await self._send(exchange.lane, request)
-            first_byte = time.monotonic() - started
-            spending.get().begun()
-            tls, peer = _facts(answer.extensions.get("network_stream"))
+            request = self._request(exchange, url, headers)
+            connection, answer = await self._asked(exchange, url, request)
             try:
-                pairs = _bounded_headers(answer.headers)
-                body, truncated = await _read(answer, pairs, exchange.cap, started, exchange.on_chunk)
-            finally:
-                await answer.aclose()
-        except httpcore2.TimeoutException:
-            raise TimeoutError from None
-        except (httpcore2.NetworkError, OSError) as error:
+                first_byte = time.monotonic() - started
+                spending.get().begun()
+                pairs = _bounded_headers(answer.headers.raw_items())
+                body, truncated = await _read(connection, pairs, exchange.cap, started, exchange.on_chunk)
+            except BaseException:
+                connection.stream.close()
+                raise
+            self._keep(connection)
+        except (ClosedEarly, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
             raise FetchError("unreachable", "The connection broke off before the answer was complete.") from None
-        except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ValueError, zlib.error) as error:
-            if "without sending" in str(error):  # "peer closed connection without sending complete message body"
-                raise FetchError("unreachable", "The connection broke off before the answer was complete.") from None
+        except (h11.ProtocolError, ValueError, zlib.error):
             raise FetchError("protocol", "The answer is not valid HTTP.") from None
         return Response(
-            status=answer.status,
+            status=answer.status_code,
             headers=tuple((key, redact_bytes(value.encode(), exchange.secrets).decode()) for key, value in pairs),
             body=redact_bytes(body, exchange.secrets),
             truncated=truncated,
             elapsed_s=time.monotonic() - started,
             first_byte_s=first_byte,
             request_line=f"{exchange.method} {url.path}",
-            tls=tls,
-            url=_shown(url),
+            tls=_tls_facts(connection.stream),
+            url=url.shown,
             hops=hops,
-            peer=peer,
+            peer=connection.stream.peer,
         )
 
-    async def _send(self, lane: str, request: httpcore2.Request) -> httpcore2.Response:
-        pool, backend = self._lane(lane)
-        opened = backend.opened
-        try:
-            return await pool.handle_async_request(request)
-        except (httpcore2.NetworkError, httpcore2.RemoteProtocolError, FetchError) as error:
-            kept = backend.opened == opened and request.method in (b"GET", b"HEAD")
-            if not kept or (isinstance(error, FetchError) and error.kind != "unreachable"):
-                raise
-            # The server has closed a connection that was kept: that is its right, and says nothing about it.
-            return await pool.handle_async_request(request)
+    def _request(self, exchange: _Exchange, url: Url, headers: Mapping[str, str]) -> h11.Request:
+        """The request. Its headers are checked once for all that differ in the path only."""
+        wire = _wire_headers(url, headers, exchange.body)
+        known = self._heads.get(tuple(wire))
+        request = h11.Request(
+            method=exchange.method, target=url.target, headers=known.headers if known is not None else wire
+        )
+        if known is None and exchange.body is None:
+            self._heads[tuple(wire)] = request
+        return request
+
+    async def _asked(self, exchange: _Exchange, url: Url, request: h11.Request) -> tuple[Connection, h11.Response]:
+        """A connection on which the request was sent, and the head of its answer."""
+        body = exchange.body[0] if exchange.body else b""
+        if kept := self._take(exchange.lane, url):
+            try:
+                return kept, await kept.ask(request, body)
+            except (FetchError, ClosedEarly, h11.RemoteProtocolError) as error:
+                other = isinstance(error, FetchError) and error.kind != "unreachable"
+                if other or exchange.method not in ("GET", "HEAD"):
+                    raise
+                # The server has closed a connection that was kept: that is its right, and says nothing about it.
+        connection = await self._open(exchange.lane, url)
+        return connection, await connection.ask(request, body)
+
+    def _keep(self, connection: Connection) -> None:
+        if connection.release():
+            self._kept.append(connection)
+        if len(self._kept) > MAX_KEPT:
+            self._kept.pop(0).stream.close()
+
+    def _take(self, lane: str, url: Url) -> Connection | None:
+        """A connection that was kept for this lane and origin, and can still be used."""
+        for connection in [one for one in self._kept if one.place == (lane, url.origin)]:
+            self._kept.remove(connection)
+            if connection.idle:
+                return connection
+            connection.stream.close()
+        return None
+
+    async def _open(self, lane: str, url: Url) -> Connection:
+        client = self.client
+        stream = await connect(url.host, url.port, client.policy, client.resolver, client.connector)
+        if url.scheme == "https":
+            await stream.start_tls(client.tls, url.host)
+        return Connection((lane, url.origin), stream)
 
 
 @dataclass(frozen=True)
@@ -317,10 +330,38 @@ class _Exchange:
     in_turn: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Url:
+    """The valid address of something to fetch, in the parts that a request needs. ``shown`` leaves out query and
+    fragment, which may hold secrets."""
+
+    text: str
+    scheme: str
+    host: str
+    port: int
+    netloc: str
+    target: bytes
+    path: str
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+    @property
+    def shown(self) -> str:
+        return f"{self.scheme}://{self.netloc}{self.path}"
+
+
+# A path that can be written in one way only, so that all that needs a parser is the origin before it.
+_PLAIN = re.compile(r"(https?://[^/?#\\\s]+)((?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+)\Z")
+
+
 @functools.lru_cache(maxsize=4096)
-def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
+def _parse(text: str, base: str = "") -> Url:
+    if not base and (plain := _PLAIN.match(text)):
+        return replace(_parse(plain[1]), text=text, target=plain[2].encode(), path=plain[2])
     try:
-        url = httpx2.URL(text) if base is None else base.join(text)
+        url = httpx2.URL(base).join(text) if base else httpx2.URL(text)
         host = url.raw_host.decode("ascii")
     except (httpx2.InvalidURL, ValueError, UnicodeError):
         raise FetchError("refused_address", "This is not a valid address.") from None
@@ -330,30 +371,22 @@ def _parse(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
         raise FetchError("refused_address", "An address must not hold a user name or password; use headers.")
     if not host:
         raise FetchError("refused_address", "The address names no host.")
+    port = url.port if url.port is not None else (443 if url.scheme == "https" else 80)
     check_host(host)
-    check_port(_port(url))
-    return url
+    check_port(port)
+    return Url(str(url), url.scheme, host, port, url.netloc.decode("ascii"), url.raw_path, url.path)
 
 
-def _port(url: httpx2.URL) -> int:
-    return url.port if url.port is not None else (443 if url.scheme == "https" else 80)
-
-
-def _origin(url: httpx2.URL) -> tuple[str, bytes, int]:
-    return url.scheme, url.raw_host, _port(url)
-
-
+@functools.lru_cache(maxsize=4096)
 def same_origin(one: str, other: str) -> bool:
     """Whether two addresses share scheme, host and port; False if either is not valid."""
     try:
-        return _origin(_parse(one)) == _origin(_parse(other))
+        return _parse(one).origin == _parse(other).origin
     except FetchError:
         return False
 
 
-def _shown(url: httpx2.URL) -> str:
-    """The address without query and fragment, which may hold secrets."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"
+_UNSENDABLE = re.compile(r"[^\x01-\x09\x0b\x0c\x0e-\x7f]")
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -361,15 +394,15 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if name.lower() in OURS:
             continue
-        if not name.isascii() or not value.isascii() or any(char in name + value for char in "\r\n\0"):
+        if _UNSENDABLE.search(name) or _UNSENDABLE.search(value):
             raise FetchError("protocol", "One of the endpoint's headers cannot be sent: it is not plain ASCII.")
         checked[name] = value.strip()
     return checked
 
 
-def _wire_headers(url: httpx2.URL, headers: Mapping[str, str], body: tuple[bytes, str] | None) -> list[tuple[str, str]]:
+def _wire_headers(url: Url, headers: Mapping[str, str], body: tuple[bytes, str] | None) -> list[tuple[str, str]]:
     wire = [
-        ("Host", url.netloc.decode("ascii")),
+        ("Host", url.netloc),
         ("User-Agent", USER_AGENT),
         ("Accept", "*/*"),
         ("Accept-Encoding", "identity"),
@@ -387,7 +420,7 @@ def _bounded_headers(raw: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 
 async def _read(
-    answer: httpcore2.Response, headers: list[tuple[str, str]], cap: int, started: float, on_chunk: OnChunk | None
+    connection: Connection, headers: list[tuple[str, str]], cap: int, started: float, on_chunk: OnChunk | None
 ) -> tuple[bytes, bool]:
     """The decoded body, never more than ``cap`` bytes of it, and whether there was more."""
     encoding = next((value.strip().lower() for name, value in headers if name == "content-encoding"), "identity")
@@ -396,7 +429,7 @@ async def _read(
     unpack = _Unpacking() if encoding in {"gzip", "deflate"} else None
     body = bytearray()
     pieces = 0
-    async for chunk in answer.aiter_stream():
+    while chunk := await connection.piece():
         pieces += 1
         if pieces > MAX_PIECES:
             raise FetchError("too_large", "The answer came in more pieces than a probe is willing to read.")
@@ -440,24 +473,15 @@ class _Unpacking:
         return unpacked
 
 
-def _facts(stream: Any) -> tuple[TlsFacts | None, str]:
-    if stream is None:
-        return None, ""
-    try:
-        peer = str(stream.get_extra_info("server_addr")[0])
-    except (OSError, TypeError, IndexError):
-        peer = ""
-    sock = stream.get_extra_info("ssl_object")
+def _tls_facts(stream: CheckedStream) -> TlsFacts | None:
+    sock = stream.ssl_object
     if sock is None:
-        return None, peer
-    certificate = sock.getpeercert() or {}
+        return None
+    certificate: dict[str, Any] = sock.getpeercert() or {}
     expires = certificate.get("notAfter")
     issuer = {key: value for part in certificate.get("issuer", ()) for key, value in part}
-    return (
-        TlsFacts(
-            expires_at=datetime.fromtimestamp(ssl.cert_time_to_seconds(expires), UTC) if expires else None,
-            issuer=str(issuer.get("organizationName") or issuer.get("commonName") or ""),
-            version=str(sock.version() or ""),
-        ),
-        peer,
+    return TlsFacts(
+        expires_at=datetime.fromtimestamp(ssl.cert_time_to_seconds(expires), UTC) if expires else None,
+        issuer=str(issuer.get("organizationName") or issuer.get("commonName") or ""),
+        version=str(sock.version() or ""),
     )

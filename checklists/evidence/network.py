@@ -1,4 +1,4 @@
-"""A network backend that goes only where the policy allows, and never for longer or for more than its budget.
+"""Connections that go only where the policy allows, and never for longer or for more than their budget.
 
 A name is resolved once; one denied address among the answers refuses them all; the connection goes to the literal
 address that was checked, and the peer is checked again afterwards. Host, SNI and certificate checks keep the name.
@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import select
 import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Any
 
 import anyio
 import anyio.abc
-import httpcore2
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from checklists.evidence.addresses import FetchError, Policy, check_host, check_port, unwrapped
+from checklists.evidence.addresses import Address, FetchError, Policy, check_host, check_port, unwrapped
 from checklists.evidence.pace import Deadline
 
 Resolver = Callable[[str, int], list[str]]
@@ -122,7 +119,7 @@ spending: contextvars.ContextVar[Budget] = contextvars.ContextVar("spending")
 
 
 HEAD_BYTES = 256 * 1024
-WRITE_AT_ONCE = 64 * 1024
+READ_AT_ONCE = 64 * 1024
 
 
 class SocketStream(anyio.abc.ByteStream):
@@ -133,7 +130,7 @@ class SocketStream(anyio.abc.ByteStream):
         self.sock = sock
         self._loop = asyncio.get_running_loop()
 
-    async def receive(self, max_bytes: int = 65536) -> bytes:
+    async def receive(self, max_bytes: int = READ_AT_ONCE) -> bytes:
         data = await self._loop.sock_recv(self.sock, max_bytes)
         if not data:
             raise anyio.EndOfStream
@@ -150,27 +147,35 @@ class SocketStream(anyio.abc.ByteStream):
         self.sock.close()
 
 
-def _has_input(sock: socket.socket) -> bool:
-    if sock.fileno() < 0:
-        return True
-    waiting = select.poll()
-    waiting.register(sock, select.POLLIN)
-    return bool(waiting.poll(0))
+class CheckedStream:
+    """A connection whose every byte is counted; ``peer`` is the address at its other end. The deadline of the exchange
+    is kept by whoever started it."""
 
-
-class CheckedStream(httpcore2.AsyncNetworkStream):
-    """A connection whose every byte is counted. The deadline of the exchange is kept by whoever started it."""
-
-    def __init__(self, plain: SocketStream, tls: TLSStream | None = None) -> None:
+    def __init__(self, plain: SocketStream, peer: str) -> None:
+        self.peer = peer
         self._plain = plain
-        self._tls = tls
-        self._unsent = b""
-        self._stream: SocketStream | TLSStream = tls or plain
+        self._tls: TLSStream | None = None
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        await self._flush()
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """What the handshake led to, if there was one."""
+        return self._tls.extra(TLSAttribute.ssl_object) if self._tls else None  # noqa: S610  # not Django's extra()
+
+    @property
+    def has_input(self) -> bool:
+        """While nothing is awaited: the other side has closed, or speaks out of turn."""
         try:
-            data = await self._stream.receive(max_bytes)
+            self._plain.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    async def read(self) -> bytes:
+        """Some bytes, none at the end. Raises ``FetchError``."""
+        try:
+            data = await (self._tls or self._plain).receive(READ_AT_ONCE)
         except anyio.EndOfStream:
             return b""
         except ssl.SSLError as error:
@@ -180,98 +185,54 @@ class CheckedStream(httpcore2.AsyncNetworkStream):
         spending.get().spend(len(data))
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._unsent += buffer
-        if len(self._unsent) > WRITE_AT_ONCE:
-            await self._flush()
+    async def send(self, data: bytes) -> None:
+        with suppress(OSError, anyio.BrokenResourceError):  # the answer is read all the same
+            await (self._tls or self._plain).send(data)
 
-    async def _flush(self) -> None:
-        """Head and body of a request leave together, when the answer is asked for."""
-        unsent, self._unsent = self._unsent, b""
-        if unsent:
-            with suppress(OSError, anyio.BrokenResourceError):  # the answer is read all the same
-                await self._stream.send(unsent)
-
-    async def aclose(self) -> None:
-        await self._plain.aclose()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.AsyncNetworkStream:
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Shake hands, and be sure that it is this host. Raises ``FetchError``, and closes the connection then."""
+        context.set_alpn_protocols(["http/1.1"])
         try:
-            tls = await TLSStream.wrap(
-                self._plain,
-                server_side=False,
-                hostname=server_hostname,
-                ssl_context=ssl_context,
-                standard_compatible=False,
+            self._tls = await TLSStream.wrap(
+                self._plain, server_side=False, hostname=host, ssl_context=context, standard_compatible=False
             )
         except BaseException as error:
-            await self.aclose()
+            self.close()
             if isinstance(error, ssl.SSLError | ssl.CertificateError):
                 raise tls_failure(error) from None
             if isinstance(error, OSError | anyio.BrokenResourceError | anyio.EndOfStream):
                 raise FetchError("unreachable", "The connection broke off during the TLS handshake.") from None
             raise
-        return CheckedStream(self._plain, tls)
 
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # while idle: the other side has closed, or speaks out of turn
-            return _has_input(self._plain.sock)
-        if info == "ssl_object" and self._tls is not None:
-            return self._tls.extra(TLSAttribute.ssl_object)  # noqa: S610  # not Django's extra()
-        if info == "server_addr":
-            return self._plain.sock.getpeername()
-        return None
+    def close(self) -> None:
+        self._plain.sock.close()
 
 
-class CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects only where the policy allows, and only by TCP. ``opened`` counts the connections."""
-
-    def __init__(
-        self, policy: Policy, *, resolver: Resolver = system_resolver, connector: Connector = system_connector
-    ) -> None:
-        self.opened = 0
-        self._policy = policy
-        self._resolver = resolver
-        self._connector = connector
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Any = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        self.opened += 1
-        budget = spending.get()
-        budget.connecting_to = host, port
-        addresses = await resolve(host, port, self._policy, self._resolver)
-        for address in addresses:
-            try:
-                sock = await self._connector((address, port))
-            except OSError:
-                continue
-            if not self._same_peer(sock, address):
-                sock.close()
-                raise FetchError("refused_address", f"The connection to {address} ended at another address.")
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            budget.connecting_to = None
-            return CheckedStream(SocketStream(sock))
-        raise FetchError("unreachable", "Nothing answers at its address and port.")
-
-    def _same_peer(self, sock: socket.socket, address: str) -> bool:
+async def connect(host: str, port: int, policy: Policy, resolver: Resolver, connector: Connector) -> CheckedStream:
+    """A connection to where the policy allows, by TCP. Raises ``FetchError``."""
+    budget = spending.get()
+    budget.connecting_to = host, port
+    addresses = await resolve(host, port, policy, resolver)
+    for address in addresses:
         try:
-            peer = ip_address(str(sock.getpeername()[0]))
-        except (OSError, ValueError, IndexError):
-            return False
-        return unwrapped(peer) == unwrapped(ip_address(address)) and not self._policy.denies(peer)
+            sock = await connector((address, port))
+        except OSError:
+            continue
+        peer = _peer(sock)
+        if not peer or unwrapped(peer) != unwrapped(ip_address(address)) or policy.denies(peer):
+            sock.close()
+            raise FetchError("refused_address", f"The connection to {address} ended at another address.")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        budget.connecting_to = None
+        return CheckedStream(SocketStream(sock), str(peer))
+    raise FetchError("unreachable", "Nothing answers at its address and port.")
 
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Any = None
-    ) -> httpcore2.AsyncNetworkStream:
-        raise FetchError("refused_address", "Probes do not speak to Unix sockets.")
+
+def _peer(sock: socket.socket) -> Address | None:
+    try:
+        return ip_address(str(sock.getpeername()[0]))
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 # OpenSSL's codes of verification, in words. The first group says something about the server, the second about us.

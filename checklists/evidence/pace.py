@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from weakref import WeakValueDictionary
 
 from checklists.evidence.addresses import FetchError
@@ -56,24 +56,37 @@ class Gates:
         # Each is gone with the last request that holds or awaits it: there are as many as hosts that are being asked.
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def turn(self, host: str, *deadlines: Deadline) -> AsyncIterator[None]:
-        """One's turn at a host, for the block. While it is waited for, the deadlines stand still."""
+    def turn(self, host: str, *deadlines: Deadline) -> Turn:
+        """One's turn at a host, as a context. While it is waited for, the deadlines stand still."""
         if not self._limit:
-            yield
-            return
+            return Turn(None, deadlines)
         gate = self._gates.get(host)
         if gate is None:
             gate = self._gates[host] = asyncio.Semaphore(self._limit)
+        return Turn(gate, deadlines)
+
+
+class Turn:
+    """See ``Gates.turn``. A class of its own, because there is one for every request."""
+
+    def __init__(self, gate: asyncio.Semaphore | None, deadlines: Sequence[Deadline]) -> None:
+        self._gate = gate
+        self._deadlines = deadlines
+
+    async def __aenter__(self) -> None:
+        if self._gate is None:
+            return
+        if not self._gate.locked():
+            await self._gate.acquire()
+            return
         with ExitStack() as still:
-            if gate.locked():
-                for deadline in deadlines:
-                    still.enter_context(deadline.standing_still())
-            await gate.acquire()
-        try:
-            yield
-        finally:
-            gate.release()
+            for deadline in self._deadlines:
+                still.enter_context(deadline.standing_still())
+            await self._gate.acquire()
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._gate is not None:
+            self._gate.release()
 
 
 class Silence:

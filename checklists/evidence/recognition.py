@@ -40,6 +40,7 @@ class Seen:
     text: str = ""
     data: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    _shown: dict[Sign, str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def good(self) -> bool:
@@ -49,6 +50,12 @@ class Seen:
     def clear(self) -> bool:
         """Whether a sign that is missing here says something."""
         return self.good or self.status in NOT_THERE
+
+    def shown(self, sign: Sign) -> str | None:
+        """What the sign's pattern met, empty for a sign without one; ``None`` if this does not show the sign."""
+        if sign not in self._shown:  # every stack is weighed again with each answer that comes
+            self._shown[sign] = _look_for(sign, self)
+        return self._shown[sign]
 
 
 @dataclass(frozen=True)
@@ -112,9 +119,9 @@ def next_path(answers: Mapping[str, Seen]) -> str:
     silent = sum(one.status is None for one in answers.values())
     if silent == len(answers) or silent > 1:
         return ""  # nobody is there: asking a dozen more times would find out nothing
-    weights = {key: _weigh(stack, answers) for key, stack in STACKS.items()}
-    leader = max((key for key in STACKS if key != GENERIC), key=lambda key: weights[key].pro)
-    if weights[leader].pro < TELLING:
+    traces = {key: _trace(stack, answers) for key, stack in STACKS.items() if key != GENERIC}
+    leader = max(traces, key=lambda key: traces[key])
+    if traces[leader] < TELLING:
         if sum(one.good and not _telling(path, one) for path, one in answers.items()) >= BLANKS:
             return ""  # it answers whatever is asked, and says nothing
         own = [stack for key, stack in STACKS.items() if key != GENERIC]
@@ -156,13 +163,19 @@ class _Weight:
     missing: list[str] = field(default_factory=list)
 
 
+def _trace(stack: Stack, answers: Mapping[str, Seen]) -> float:
+    """The weight of what speaks for a stack so far."""
+    met = ((sign, answers[sign.path]) for sign in stack.signs if sign.path in answers)
+    return sum(sign.weight for sign, answer in met if answer.good and answer.shown(sign) is not None)
+
+
 def _weigh(stack: Stack, answers: Mapping[str, Seen]) -> _Weight:
     weight = _Weight()
     for sign in stack.signs:
         answer = answers.get(sign.path)
         if answer is None:
             continue
-        if answer.good and (shown := _shown(sign, answer)) is not None:
+        if answer.good and (shown := answer.shown(sign)) is not None:
             weight.pro += sign.weight
             weight.signs.append(f"{sign.words}{f' = {shown}' if shown else ''}")
         elif answer.clear and not sign.optional:
@@ -171,8 +184,7 @@ def _weigh(stack: Stack, answers: Mapping[str, Seen]) -> _Weight:
     return weight
 
 
-def _shown(sign: Sign, answer: Seen) -> str | None:
-    """What the sign's pattern met, empty for a sign without one; ``None`` if the answer does not show the sign."""
+def _look_for(sign: Sign, answer: Seen) -> str | None:
     if sign.header:
         found: list[Any] = [answer.headers[sign.header]] if sign.header in answer.headers else []
     elif sign.text:
@@ -186,7 +198,7 @@ def _shown(sign: Sign, answer: Seen) -> str | None:
 
 def _telling(path: str, answer: Seen) -> bool:
     return any(
-        sign.path == path and _shown(sign, answer) is not None for stack in STACKS.values() for sign in stack.signs
+        sign.path == path and answer.shown(sign) is not None for stack in STACKS.values() for sign in stack.signs
     )
 
 

@@ -15,9 +15,10 @@ from urllib.parse import quote, quote_plus
 
 MASK = "•••"
 _TOKEN_LIKE = re.compile(
-    r"(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
+    r"(?=[bBeghnprs])"  # how any of them begins: most positions are left at once
+    r"(?:(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"
-    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,}"
+    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,}|\bhf_[A-Za-z0-9]{8,}|\bnvapi-[A-Za-z0-9_-]{8,}|\bgh[pousr]_[A-Za-z0-9]{16,})"
 )
 # Shapes that are looked for only where a text holds what they all have.
 _MARKED = {
@@ -74,7 +75,8 @@ def _forms(secret: str) -> set[str]:
     return {secret, in_json, in_json.replace("/", "\\/"), quote(secret, safe=""), quote_plus(secret), escape(secret)}
 
 
-def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+@functools.lru_cache(maxsize=128)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
     # The longest first, so that a whole value goes before the token inside it. A short one only as a word of its own:
     # the header "X-Env: prod" must not mask half of "production".
     words = [
@@ -88,19 +90,20 @@ def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
     """The same JSON value with every secret, and everything shaped like a token, replaced by dots; keys as well.
 
     What no database holds (NUL, half a surrogate pair, infinity) goes too: a server's answer may spell it."""
-    return _walk(value, _pattern(secrets))
+    return _walk(value, _pattern(frozenset(secrets)))
+
+
+_LISTS = (list, tuple)
 
 
 def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
         return _storable(pattern.sub(MASK, value) if pattern else value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, dict):
         return {_walk(str(key), pattern): _walk(item, pattern) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, _LISTS):
         return [_walk(item, pattern) for item in value]
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @functools.lru_cache(maxsize=2048)
@@ -150,7 +153,7 @@ def redact_body(body: str, secrets: Iterable[str], *, cut: bool = False) -> str:
     lower = cleaned.lower()
     if any(word in lower for word in _CALLS):
         cleaned = _CALLED_SECRET.sub(lambda found: f"{found[1] or found[3]}{MASK}", cleaned)
-    return _EMAIL.sub(MASK, cleaned)
+    return _EMAIL.sub(MASK, cleaned) if "@" in cleaned else cleaned
 
 
 def _begun(body: str, secret: str) -> int:

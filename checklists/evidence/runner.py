@@ -31,6 +31,7 @@ from checklists.evidence.facts import release_facts
 from checklists.evidence.models import Finding, ProbeRun, RunReason
 from checklists.evidence.pace import Deadline
 from checklists.evidence.probes import PROBES, Observation, Probe, Target, Visit
+from checklists.evidence.probes.base import apart
 from checklists.evidence.services.runs import HEARTBEAT_S
 from checklists.registry.models import Endpoint, Release
 
@@ -309,7 +310,8 @@ async def visit(job: Job, client: Client) -> services.Visited:
             requests = here.take_log()
             measured.append(services.Measurement(probe, observation, requests, timezone.now()))
             job.done += 1
-        return services.Visited(job.endpoint, measured, await asyncio.to_thread(here.clean_exchanges), here.reached)
+        exchanges = await apart(here.clean_exchanges, here.kept)
+        return services.Visited(job.endpoint, measured, exchanges, here.reached)
 
 
 def _refused(probe: Probe, target: Target) -> Observation | None:

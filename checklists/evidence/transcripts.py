@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Exchange:
 
 def packed(exchanges: Iterable[Exchange]) -> bytes:
     """Exchanges in the order of their numbers, as zlib of JSON."""
-    return zlib.compress(json.dumps([astuple(exchange) for exchange in exchanges]).encode(), 1)
+    rows = [(one.line, one.status, one.content_type, one.body, one.truncated) for one in exchanges]
+    return zlib.compress(json.dumps(rows).encode(), 1)
 
 
 def unpacked(data: bytes) -> list[Exchange]:

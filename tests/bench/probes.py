@@ -134,7 +134,9 @@ def work(ids: list[int]) -> dict[str, Any]:
 
     django.setup()
     from checklists.evidence.runner import perform_runs
+    from portal.celery import settle
 
+    settle()  # as Celery's worker does
     before, cpu = peak_mib(), cpu_s()
     started = time.monotonic()
     done = perform_runs(run_ids=ids, only=lambda probe: probe.cheap and not probe.generates)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from checklists.evidence.addresses import REFUSED_PORTS, Policy, never_reachable
 from checklists.evidence.client import Client, FetchError
-from checklists.evidence.network import CheckedBackend, system_connector
-from tests.evidence.loopback import LOOPBACK, fetch, loopback_client, run, serving
+from checklists.evidence.network import system_connector
+from tests.evidence.loopback import LOOPBACK, fetch, loopback_client, serving
 
 EVERYTHING = Policy(allowed=(ip_network("0.0.0.0/0"), ip_network("::/0")))
 
@@ -306,12 +306,6 @@ def test_a_connection_that_ends_at_another_address_is_refused() -> None:
             fetch(client, "GET", f"http://moved.example:{server.port}/")
     assert refusal.value.kind == "refused_address"
     assert server.seen == []
-
-
-def test_unix_sockets_are_refused() -> None:
-    with pytest.raises(FetchError) as refusal:
-        run(CheckedBackend(EVERYTHING).connect_unix_socket("/var/run/docker.sock"))
-    assert refusal.value.kind == "refused_address"
 
 
 REDIRECTS = [

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from checklists.evidence import metrics
 from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
 from checklists.evidence.pace import Deadline
 from checklists.evidence.recognition import Recognition, find_out
@@ -18,6 +21,7 @@ from checklists.evidence.redaction import MASK, redact, redact_body, secrets_of,
 from checklists.evidence.stacks import STACKS, Route, Stack
 from checklists.evidence.transcripts import Exchange
 
+T = TypeVar("T")
 Observation = dict[str, Any]
 Claims = Mapping[str, Any]
 
@@ -29,8 +33,10 @@ SOURCES = (
     *("hub", "registry", "tls", "url", "modelspec", "arithmetic", "people"),
 )
 MAX_BODY = 64 * 1024  # of an answer that is kept
+LONG = 32 * 1024  # characters that take some milliseconds to read; the longest texts take a second
 MAX_BODIES = 2 * 1024 * 1024  # of all that are kept of one visit; of any more, the beginning
 BEGINNING = 1024
+MAX_PAGE = 256 * 1024  # bytes of a metrics page that is remembered parsed, which takes many times as much
 MAX_REMEMBERED = 8 * 1024 * 1024  # bytes of answers that need not be asked for again
 
 VERIFIED, CONTRADICTED, INCONCLUSIVE = "verified", "contradicted", "inconclusive"
@@ -99,7 +105,7 @@ class Target:
     siblings: tuple[Target, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def base(self) -> str:
         """The address under which ``/v1/…`` and ``/health`` lie: a pasted ``/v1/chat/completions`` is cut off."""
         parts = urlsplit(self.url)
@@ -174,6 +180,8 @@ class Visit:
         self.reached = False  # whether the endpoint itself answered anything
         self._seen: dict[tuple[str, str, str], tuple[Answer, dict[str, Any]]] = {}
         self._recognition: Recognition | None = None
+        self._secrets = secrets_of(target.headers)
+        self._page: tuple[Response, metrics.Page] | None = None
 
     def begin(self, seconds: float) -> Deadline:
         """Give the next probe so much time for all its requests together, without their waiting for a turn."""
@@ -277,6 +285,7 @@ class Visit:
         shown = path.partition("?")[0]
         if not path.startswith("/"):
             shown = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(url))
+        own = same_origin(url, self.target.url)
         entry: dict[str, Any] = {"line": f"{method} {shown}", "key": key}
         self.log.append(entry)
         allowed = timeout_s or self.session.client.timeout_s
@@ -288,19 +297,19 @@ class Visit:
             response = await self.session.fetch(
                 method,
                 url,
-                headers={**self._credentials(url, key), **(extra or {})},
+                headers={**(self._credentials(key) if own else {}), **(extra or {})},
                 max_redirects=redirects,
                 timeout_s=allowed,
                 lane=key,
-                shared=not same_origin(url, self.target.url),
+                shared=not own,
                 **options,
             )
         except FetchError as error:
             entry["error"] = error.kind
             return Answer(error=error)
-        self.reached = self.reached or same_origin(url, self.target.url)
+        self.reached = self.reached or own
         entry |= {"status": response.status, "ms": round(response.elapsed_s * 1000), "answer": len(self.exchanges)}
-        room = max(BEGINNING, min(MAX_BODY, MAX_BODIES - sum(len(one.body) for one in self.exchanges)))
+        room = max(BEGINNING, min(MAX_BODY, MAX_BODIES - self.kept))
         self.exchanges.append(
             Exchange(
                 entry["line"],
@@ -312,8 +321,8 @@ class Visit:
         )
         return Answer(response=response)
 
-    def _credentials(self, url: str, key: str) -> dict[str, str]:
-        if key == "none" or not same_origin(url, self.target.url):
+    def _credentials(self, key: str) -> dict[str, str]:
+        if key == "none":
             return {}
         if key == "ours":
             return dict(self.target.headers)
@@ -330,22 +339,43 @@ class Visit:
             self._recognition = await find_out(self)
         return self._recognition
 
+    async def page(self, response: Response) -> metrics.Page:
+        """An answer read as a metrics page, once however many probes look at it. Raises ``InvalidPage``."""
+        if self._page is None or self._page[0] is not response:
+            self._page = None
+            parse = partial(metrics.parse, response.text, truncated=response.truncated)
+            page = await apart(parse, len(response.body))
+            if len(response.body) > MAX_PAGE:
+                return page
+            self._page = response, page
+        return self._page[1]
+
     def clean(self, observation: Observation) -> Observation:
         """The observation as it may be stored: JSON, without our secrets, tokens and e-mail addresses."""
-        cleaned: Observation = without_addresses(redact(observation, secrets_of(self.target.headers)))
+        cleaned: Observation = without_addresses(redact(observation, self._secrets))
         return cleaned
 
     def clean_exchanges(self) -> list[Exchange]:
         """The answers as they may be stored: no secrets, no tokens, no e-mail addresses."""
-        secrets = secrets_of(self.target.headers)
         return [
             replace(
-                exchange,
-                content_type=redact(exchange.content_type, secrets),
-                body=redact_body(exchange.body, secrets, cut=exchange.truncated),
+                one,
+                content_type=redact(one.content_type, self._secrets),
+                body=redact_body(one.body, self._secrets, cut=one.truncated),
             )
-            for exchange in self.exchanges
+            for one in self.exchanges
         ]
+
+    @property
+    def kept(self) -> int:
+        """Characters of all answers that are kept."""
+        return sum(len(one.body) for one in self.exchanges)
+
+
+async def apart(work: Callable[[], T], size: int) -> T:
+    """What work on a text of this size comes to, done beside the loop if it is long: others wait for the loop, and a
+    thread costs more than a short text."""
+    return await asyncio.to_thread(work) if size > LONG else work()
 
 
 def _size(answer: Answer) -> int:

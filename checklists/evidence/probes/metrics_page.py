@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -73,9 +72,7 @@ async def read_page(visit: Visit, *, fresh: bool = False) -> tuple[metrics.Page 
         answer = await visit.get(where, fresh=fresh)
         if answer.ok and answer.response is not None:
             try:
-                response = answer.response  # a long page takes a second to parse, and others wait for the loop
-                page = await asyncio.to_thread(metrics.parse, response.text, truncated=response.truncated)
-                return page, _place(where), {}
+                return await visit.page(answer.response), _place(where), {}
             except metrics.InvalidPage as error:
                 return None, _place(where), {"error": "invalid_page", "why": f"{_place(where)}: {error}"}
     fault = problem(answer)

@@ -73,8 +73,18 @@ class Judge:
         self._hours = dict(rules)  # the tier's own rule comes last and stands
         rows = Endpoint.objects.filter(release=release).values_list(*URL_FIELDS)
         self._places = Places((url for row in rows for url in row), self.claims)
+        self._unseen: dict[tuple[str, str | None, str], Judgement] = {}
 
     def judge(self, probe: Probe, item_key: str | None, observation: Observation) -> Judgement:
+        if "error" not in observation:
+            return self._judged(probe, item_key, observation)
+        # What could not be asked at one endpoint often cannot at the next.
+        key = probe.key, item_key, repr(observation)
+        if key not in self._unseen:
+            self._unseen[key] = self._judged(probe, item_key, observation)
+        return self._unseen[key]
+
+    def _judged(self, probe: Probe, item_key: str | None, observation: Observation) -> Judgement:
         others: dict[str, Claims] = {key: self.claims.get(key, {}) for key in probe.also_reads}
         found = probe.judge(item_key, self.claims.get(item_key or "", {}), observation, others)
         return publicly(found, observation, self._places)

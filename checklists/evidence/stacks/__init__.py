@@ -6,6 +6,7 @@ a server says of itself and the names of its metrics are all read by the same co
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from checklists.evidence.stacks import (
@@ -81,17 +82,25 @@ STACKS: Mapping[str, Stack] = {
     )
 }
 GENERIC = openai.STACK.key
+NOBODY: frozenset[str] = frozenset()
+# Which stacks know a metric by its name; how the names of any begin.
+_KNOWN = {
+    name: frozenset(key for key, stack in STACKS.items() if name in stack.metrics)
+    for name in {name for stack in STACKS.values() for name in stack.metrics}
+}
+_PREFIXES = tuple({prefix for stack in STACKS.values() for prefix in stack.prefixes})
 
 
 def stack_of_metrics(names: list[str]) -> Stack | None:
     """The stack most of whose known names, or whose prefix, stand among ``names``; ``None`` if nothing is known."""
 
-    def weight(stack: Stack) -> int:
-        known = sum(name in stack.metrics or _base(name) in stack.metrics for name in names)
-        return known + sum(bool(stack.prefixes) and name.startswith(stack.prefixes) for name in names)
-
-    best = max(STACKS.values(), key=weight)
-    return best if weight(best) else None
+    weights: Counter[str] = Counter()
+    for name in names:
+        weights.update(_KNOWN.get(name, NOBODY) | _KNOWN.get(_base(name), NOBODY))
+        if name.startswith(_PREFIXES):
+            weights.update(key for key, stack in STACKS.items() if name.startswith(stack.prefixes))
+    best = max(STACKS.values(), key=lambda stack: weights[stack.key])
+    return best if weights[best.key] else None
 
 
 def _base(name: str) -> str:

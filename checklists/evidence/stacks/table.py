@@ -48,7 +48,7 @@ class Route:
     method: str = "GET"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sign:
     """Something in the answer to a harmless GET that gives a stack away.
 
