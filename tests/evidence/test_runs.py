@@ -366,6 +366,34 @@ def test_findings_of_a_moved_or_deleted_endpoint_stand_no_longer(endpoint: Any, 
     assert Finding.objects.filter(release=release, endpoint=None).exists()
 
 
+@pytest.mark.parametrize(
+    "change", [{"stack": "sglang"}, {"headers": {"Authorization": "Bearer new"}}, {"may_generate": True}]
+)
+def test_what_was_seen_of_an_endpoint_that_was_changed_meanwhile_is_not_recorded(
+    endpoint: Any, release: Any, alice: Any, change: dict[str, Any]
+) -> None:
+    run = services.claim_run(run_id=services.request_run(release=release).pk)
+    assert run is not None
+    seen = visits(run)
+    registry.change_endpoint(endpoint=endpoint, by=alice, name="renamed")
+    registry.change_endpoint(endpoint=endpoint, by=alice, **change)
+    assert services.record_findings(run=run, visits=seen) == []
+    services.finish_run(run=run)
+    assert services.probe_due() == 1
+
+
+def test_what_a_prometheus_said_stands_no_longer_once_it_is_another_one(
+    endpoint: Any, release: Any, alice: Any
+) -> None:
+    claim(release, alice, "identity.name-version", model_id=MODEL, version="3.1")
+    probe(release)
+    stood = Finding.objects.current().filter(release=release)
+    Finding.objects.filter(pk=stood.filter(probe="prometheus.throughput")[0].pk).update(verdict="verified")
+    registry.change_endpoint(endpoint=endpoint, by=alice, labels={"job": "chat"})
+    assert not stood.filter(probe="prometheus.throughput").exists()
+    assert stood.filter(probe="model.identity", verdict="verified").exists()
+
+
 # Time
 
 

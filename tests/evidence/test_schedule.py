@@ -15,6 +15,7 @@ from django.utils import timezone
 from checklists.evidence import runner, services, tasks
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, ProbeSchedule, Transcript
 from checklists.evidence.probes import PROBES, Target
+from checklists.evidence.services import schedule
 from checklists.evidence.services.retention import Dropped
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
 from checklists.registry import services as registry
@@ -103,6 +104,78 @@ def test_a_scheduled_run_asks_only_what_no_longer_counts_for_long(release: Any, 
         jobs = runner.jobs_of(ProbeRun.objects.get(pk=asked.pk))
     at_endpoint = [[probe.key for probe in job.probes] for job in jobs if job.endpoint]
     assert at_endpoint == [["access.control"]]
+
+
+def visits(release: Any) -> dict[str, int]:
+    """What a scheduled run would do now: how many probes at each endpoint."""
+    ProbeRun.objects.filter(state="queued").delete()
+    asked = services.request_run(release=release, reason="scheduled")
+    return {job.target.name: len(job.probes) for job in runner.jobs_of(asked) if job.endpoint}
+
+
+def test_a_server_that_was_dead_is_looked_for_again_by_the_schedule(release: Any, alice: Any) -> None:
+    add(release, alice, "http://127.0.0.1:9999/")
+    run(release)
+    assert visits(release)["main"] > 20  # what nobody answered counts for nothing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prometheus_url": "http://metrics.example:9090"},
+        {"labels": {"job": "chat"}},
+        {"headers": {"Authorization": "Bearer new"}},
+        {"may_generate": True},
+        {"stack": "sglang"},
+    ],
+)
+def test_an_endpoint_that_is_asked_otherwise_is_visited_anew(release: Any, alice: Any, change: dict[str, Any]) -> None:
+    with serving(routes(VLLM)) as server:
+        endpoint = add(release, alice, server.url, stack="vllm")
+        run(release)
+    assert visits(release) == {}
+    registry.change_endpoint(endpoint=endpoint, by=alice, **change)
+    assert ProbeSchedule.objects.get(endpoint=endpoint).due_at <= timezone.now()
+    assert visits(release)["main"] > 20
+
+
+def test_a_new_name_or_a_burst_that_is_allowed_is_no_reason_for_a_visit(release: Any, alice: Any) -> None:
+    with serving(routes(VLLM)) as server:
+        endpoint = add(release, alice, server.url, stack="vllm")
+        run(release)
+    before = ProbeSchedule.objects.get(endpoint=endpoint).due_at
+    registry.change_endpoint(endpoint=endpoint, by=alice, name="other", may_burst=True, series_length=20)
+    assert ProbeSchedule.objects.get(endpoint=endpoint).due_at == before
+    assert visits(release) == {}
+
+
+def test_what_falls_due_while_a_run_is_under_way_does_not_wait_for_a_day(release: Any, alice: Any) -> None:
+    add(release, alice, "http://127.0.0.1:9999/")
+    claimed = services.claim_run(run_id=services.request_run(release=release).pk)
+    assert claimed is not None
+    jobs = runner.jobs_of(claimed)
+    late = add(release, alice, "http://127.0.0.1:9998/", name="late")
+    assert late.pk not in {job.endpoint.pk for job in jobs if job.endpoint}
+    assert services.probe_due() == 0
+    assert ProbeSchedule.objects.get(endpoint=late).due_at < timezone.now() + timedelta(minutes=5)
+    services.finish_run(run=claimed)
+    assert services.probe_due(now=timezone.now() + timedelta(minutes=5)) == 1
+
+
+def test_what_was_changed_while_it_was_being_queued_stays_due(release: Any, alice: Any) -> None:
+    endpoint = add(release, alice, "http://127.0.0.1:9999/")
+    asked = timezone.now()
+    original = services.request_run
+
+    def changed_meanwhile(**options: Any) -> ProbeRun:
+        row = original(**options)
+        registry.change_endpoint(endpoint=endpoint, by=alice, url="http://127.0.0.1:9997/")
+        return row
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "request_run", changed_meanwhile)
+        services.probe_due(now=asked)
+    assert asked <= ProbeSchedule.objects.get(endpoint=endpoint).due_at <= timezone.now()
 
 
 def test_what_only_a_person_can_renew_expires_without_a_visit(release: Any, alice: Any) -> None:

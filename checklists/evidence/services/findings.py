@@ -20,13 +20,15 @@ from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
 from checklists.evidence.services.runs import hold, subject_of
-from checklists.evidence.services.schedule import plan_next
+from checklists.evidence.services.schedule import HOW_ASKED, plan_next
 from checklists.evidence.transcripts import Exchange, packed
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS, lock_release
 
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
+# What is read by way of an endpoint's monitoring, by the field that says where or what of it.
+MONITORING = {"prometheus_url": "prometheus", "labels": "prometheus", "alertmanager_url": "alertmanager"}
 
 
 @dataclass(frozen=True)
@@ -131,17 +133,18 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     """Judge what was measured and store it, all in one transaction. Raises ``LeaseLost``.
 
     Claims are read under the release's lock, so a save of an answer comes wholly before or wholly after. Recording the
-    same endpoint again for the same run changes nothing. A constant number of queries for any number of visits.
+    same endpoint again for the same run changes nothing, and what was seen of one that was changed meanwhile is left:
+    it is due again. A constant number of queries for any number of visits.
     """
     release = lock_release(run.release_id)
     row = hold(run=run)
     recorded = set(Finding.objects.filter(run=row).values_list("endpoint_name", flat=True).distinct())
-    unmoved = set(Endpoint.objects.filter(release=release).values_list("pk", "url", "metrics_url"))
+    present = {endpoint.pk: _how_asked(endpoint) for endpoint in Endpoint.objects.filter(release=release)}
     new = [
         visit
         for visit in visits
         if visit.name not in recorded
-        and (visit.endpoint is None or (visit.endpoint.pk, visit.endpoint.url, visit.endpoint.metrics_url) in unmoved)
+        and (visit.endpoint is None or present.get(visit.endpoint.pk) == _how_asked(visit.endpoint))
     ]
     judge = Judge(release)
     findings = [
@@ -173,6 +176,10 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
         },
     )
     return findings
+
+
+def _how_asked(endpoint: Endpoint) -> list[Any]:
+    return [getattr(endpoint, name) for name in HOW_ASKED]
 
 
 class Stood(NamedTuple):
@@ -333,9 +340,14 @@ def _settle(findings: Iterable[Finding]) -> None:
 
 
 def retire_findings(event: Event) -> None:
-    """Subscriber: an endpoint is gone, or its address is another one; what was measured there stands no longer."""
+    """Subscriber: an endpoint is gone, or its address is another one; what was measured there stands no longer.
+
+    Nor does what its monitoring said of it, when that is another one.
+    """
     changed = set(event.data.get("changed", ["url"]))
-    if not changed & {"url", "metrics_url", "stack"}:
-        return
     endpoint_id = int(event.subject.rpartition("/")[2])
-    Finding.objects.current().filter(release_id=event.release_id, endpoint_id=endpoint_id).update(current=False)
+    findings = Finding.objects.current().filter(release_id=event.release_id, endpoint_id=endpoint_id)
+    if not changed & {"url", "metrics_url", "stack"}:
+        moved = {MONITORING.get(name) for name in changed}
+        findings = findings.filter(probe__in=[key for key, probe in PROBES.items() if moved.intersection(probe.reads)])
+    findings.update(current=False)
