@@ -14,7 +14,7 @@ from django.utils import timezone
 from checklists.assessments.models import Answer
 from checklists.assessments.services import save_answer
 from checklists.evidence import runner, services, tasks
-from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun
+from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun, ProbeSchedule
 from checklists.evidence.network import system_connector
 from checklists.evidence.probes import PROBES
 from checklists.evidence.services.schedule import due_schedules
@@ -107,6 +107,33 @@ def test_a_second_request_gets_the_run_that_is_under_way(endpoint: Any, release:
     assert Event.objects.filter(verb="evidence.run.requested").count() == 1
     assert services.claim_run(run_id=first.pk) is not None
     assert services.request_run(release=release) == first
+
+
+def test_whoever_asks_while_the_schedules_run_waits_gets_a_whole_one(endpoint: Any, release: Any, alice: Any) -> None:
+    probe(release)
+    ProbeSchedule.objects.update(due_at=timezone.now())
+    assert services.probe_due() == 1
+    run = services.request_run(release=release, by=alice)
+    assert (run.reason, run.requested_by, run.state) == ("manual", alice, "queued")
+    assert Event.objects.filter(verb="evidence.run.requested", actor=alice, data__run=run.pk).count() == 1
+    assert services.request_run(release=release, by=alice) == run
+    assert Event.objects.filter(verb="evidence.run.requested", actor=alice).count() == 1
+    probes = {each.key for job in runner.jobs_of(run) for each in job.probes}
+    assert {"generation.burst", "access.control"} <= probes
+
+
+def test_whoever_asks_while_the_schedules_run_is_under_way_gets_one_after_it(
+    endpoint: Any, release: Any, alice: Any
+) -> None:
+    assert services.probe_due() == 1
+    scheduled = services.claim_run(run_id=ProbeRun.objects.get().pk)
+    assert scheduled is not None
+    assert services.request_run(release=release, by=alice).pk == scheduled.pk
+    services.finish_run(run=scheduled)
+    after = ProbeRun.objects.active().get(release=release)
+    assert (after.reason, after.requested_by, after.state) == ("manual", alice, "queued")
+    assert runner.perform_run(run_id=after.pk, client=loopback_client(timeout_s=2.0))
+    assert not ProbeRun.objects.active().exists()
 
 
 def test_a_run_is_queued_when_the_transaction_commits(
