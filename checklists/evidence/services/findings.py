@@ -19,6 +19,8 @@ from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, Transcr
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
+from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
+from checklists.evidence.services.fingerprints import beside, is_steady
 from checklists.evidence.services.runs import hold, subject_of
 from checklists.evidence.services.schedule import HOW_ASKED, plan_next
 from checklists.evidence.transcripts import Exchange, packed
@@ -27,6 +29,7 @@ from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS, lock_release
 
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
+UNIQUE = ("run", "endpoint_name", "probe", "item_key")
 # What is read by way of an endpoint's monitoring, by the field that says where or what of it.
 MONITORING = {"prometheus_url": "prometheus", "labels": "prometheus", "alertmanager_url": "alertmanager"}
 
@@ -146,20 +149,30 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
         if visit.name not in recorded
         and (visit.endpoint is None or present.get(visit.endpoint.pk) == _how_asked(visit.endpoint))
     ]
-    judge = Judge(release)
+    judge, taken = Judge(release), _fingerprints(new)
+    known = _known_fingerprints(row) if taken else []
+    taken |= {finding.endpoint_name: finding.observation for finding in known}
     findings = [
         finding
         for visit in new
         for measurement in visit.measurements
-        for finding in judge.findings(row, visit.endpoint, measurement)
+        for finding in judge.findings(row, visit.endpoint, _with_others(measurement, visit.name, taken))
     ]
     if not findings:
         return []
-    earlier = _standing(row, [visit.endpoint_id for visit in new])
+    again = [
+        finding
+        for old in {old.endpoint_name: old for old in known}.values()
+        for finding in judge.findings(row, old.endpoint, _with_others(_measured(old), old.endpoint_name, taken))
+    ]
+    earlier = _standing(row, [visit.endpoint_id for visit in new] + [old.endpoint_id for old in known])
     unchanged = _unchanged(earlier, findings)
     Finding.objects.bulk_create([each for each in findings if _key(each) not in unchanged], ignore_conflicts=True)
     _carry_on(row, findings, unchanged)
-    gone = set(_superseded(earlier, findings)) - set(unchanged.values())
+    Finding.objects.bulk_create(
+        again, update_conflicts=True, unique_fields=UNIQUE, update_fields=[*WORDS, "observation", "detail"]
+    )
+    gone = set(_superseded(earlier, [*findings, *again])) - set(unchanged.values())
     Finding.objects.filter(pk__in=gone).update(current=False)
     Transcript.objects.bulk_create(_transcripts(row, new), ignore_conflicts=True)
     plan_next(release=release, reached={visit.endpoint_id: visit.reached for visit in new})
@@ -172,7 +185,7 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
             "run": row.pk,
             "endpoint": ", ".join(visit.name for visit in new if visit.name)[:500],
             **_counts(findings),
-            "changes": _changes(earlier, findings),
+            "changes": _changes([*earlier, *map(_stood, known)], [*findings, *again]),
         },
     )
     return findings
@@ -180,6 +193,34 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
 
 def _how_asked(endpoint: Endpoint) -> list[Any]:
     return [getattr(endpoint, name) for name in HOW_ASKED]
+
+
+def _fingerprints(visits: Iterable[Visited]) -> dict[str, Observation]:
+    return {
+        visit.name: measurement.observation
+        for visit in visits
+        for measurement in visit.measurements
+        if measurement.probe.key == FINGERPRINT and is_steady(measurement.observation)
+    }
+
+
+def _known_fingerprints(run: ProbeRun) -> list[Finding]:
+    """What this run has recorded already: to be compared with those that it takes of other endpoints."""
+    rows = Finding.objects.current().filter(run=run, probe=FINGERPRINT, endpoint__isnull=False)
+    return [row for row in rows.select_related("endpoint").order_by("pk") if is_steady(row.observation)]
+
+
+def _measured(finding: Finding) -> Measurement:
+    requests = finding.detail.get("requests", [])
+    return Measurement(PROBES[finding.probe], finding.observation, requests, finding.measured_at)
+
+
+def _with_others(measurement: Measurement, name: str, taken: Mapping[str, Observation]) -> Measurement:
+    """A fingerprint beside those that the same run took of other endpoints: an older one may be that of a model which
+    they serve no more. Any other measurement as it is."""
+    if measurement.probe.key != FINGERPRINT or not measurement.observation.get("prompts"):
+        return measurement
+    return replace(measurement, observation={**measurement.observation, "others": beside(name, taken)})
 
 
 class Stood(NamedTuple):
@@ -194,6 +235,10 @@ class Stood(NamedTuple):
     observed: str
     unit: str
     reason: str
+
+
+def _stood(finding: Finding) -> Stood:
+    return Stood(*(getattr(finding, name) for name in Stood._fields))
 
 
 def _standing(run: ProbeRun, places: Sequence[int | None]) -> list[Stood]:
