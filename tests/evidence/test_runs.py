@@ -441,7 +441,7 @@ def test_what_was_never_probed_or_runs_out_soon_is_due(endpoint: Any, release: A
     assert (run.reason, run.requested_by) == ("scheduled", None)
     assert runner.perform_run(run_id=run.pk, client=loopback_client())
     assert services.probe_due() == 0
-    assert services.probe_due(now=timezone.now() + timedelta(hours=20)) == 0
+    assert services.probe_due(now=timezone.now() + timedelta(hours=19)) == 0
     assert services.probe_due(now=timezone.now() + timedelta(days=2)) == 1
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +20,7 @@ from checklists.evidence.probes import PROBES, Target
 from checklists.evidence.services import schedule
 from checklists.evidence.services.retention import Dropped
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
+from checklists.journal.models import Event
 from checklists.registry import services as registry
 from tests.evidence.loopback import Request, loopback_client, routes, serving
 from tests.evidence.test_probes import VLLM
@@ -251,6 +254,35 @@ def test_many_due_releases_share_messages(
         assert services.probe_due() == IN_ONE_MESSAGE + 3
     assert [len(ids) for ids in sent] == [IN_ONE_MESSAGE, 3]
     assert services.probe_due() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_beats_that_strike_at_once_tell_of_what_expired_once_and_start_one_run(release: Any, alice: Any) -> None:
+    with serving(routes(VLLM)) as server:
+        add(release, alice, server.url, stack="vllm")
+        run(release)
+    later = timezone.now() + timedelta(days=40)
+
+    def at_once(beat: Callable[..., int]) -> list[int]:
+        together = threading.Barrier(3)
+
+        def strike(_: int) -> int:
+            try:
+                together.wait(10)
+                return beat(now=later)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(3) as threads:
+            return sorted(threads.map(strike, range(3)))
+
+    expired = at_once(services.expire_findings)
+    assert expired[:2] == [0, 0]
+    assert expired[2] > 20
+    assert Event.objects.filter(verb="evidence.finding.expired").count() == 1
+    at_once(services.probe_due)
+    assert ProbeRun.objects.active().count() == 1
+    assert Event.objects.filter(verb="evidence.run.requested", data__reason="scheduled").count() == 1
 
 
 def test_one_call_does_many_runs(release: Any, alice: Any) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Min, Q
 from django.utils import timezone
 
 from checklists import journal
-from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, RunReason, RunState
+from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, RunReason, RunState, Verdict
 from checklists.evidence.probes import PROBES
 from checklists.evidence.services.runs import MAX_ATTEMPTS, QUEUE_PATIENCE, enqueue, fail_run, request_run
 from checklists.journal.errors import DomainError
@@ -152,7 +152,10 @@ def resume_abandoned(*, now: datetime | None = None) -> int:
 
 
 def expire_findings(*, now: datetime | None = None) -> int:
-    """Mark what counts no longer, one event per release; how many findings."""
+    """Mark what counts no longer, one event per release; how many findings.
+
+    The event names the items that nothing verifies any more.
+    """
     now = now or timezone.now()
     stale = Finding.objects.current().filter(expired_at=None, expires_at__lte=now)
     count = 0
@@ -163,6 +166,8 @@ def expire_findings(*, now: datetime | None = None) -> int:
             if not rows:
                 continue
             Finding.objects.filter(pk__in=[pk for pk, _, _ in rows]).update(expired_at=now)
+            verifying = Finding.objects.fresh(now).filter(release_id=release_id, verdict=Verdict.VERIFIED)
+            still = set(verifying.values_list("item_key", flat=True))
             journal.record(
                 verb="evidence.finding.expired",
                 actor=None,
@@ -170,7 +175,7 @@ def expire_findings(*, now: datetime | None = None) -> int:
                 release_id=release_id,
                 data={
                     "findings": len(rows),
-                    "verified": sorted({key for _, key, verdict in rows if key and verdict == "verified"}),
+                    "verified": sorted({key for _, key, verdict in rows if key and verdict == "verified"} - still),
                 },
             )
             count += len(rows)
