@@ -215,7 +215,8 @@ def test_a_burst_is_never_part_of_the_schedule(release: Any, alice: Any) -> None
     assert not bursting & planned("scheduled")
 
 
-def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: Any, workers: int) -> None:
     settings.PREFLIGHT = {**settings.PREFLIGHT, "PROBE_PER_HOST": 2}
     inside: dict[str, int] = {}
     most: dict[str, int] = {}
@@ -237,7 +238,13 @@ def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: 
         probes = [PROBES["endpoint.health"]]
         urls = [f"{server.url}/{place}" for place in ("a", "a", "a", "b", "c", "d")]
         jobs = [runner.Job(n, None, Target(name=str(n), url=url), probes) for n, url in enumerate(urls)]
-        done = [job for job in runner.visited(jobs, loopback_client(), at_once=6) if job is not None]
+
+        def work(number: int) -> list[runner.Job]:
+            mine = runner.visited(jobs[number::workers], loopback_client(), at_once=6)
+            return [job for job in mine if job is not None]
+
+        with ThreadPoolExecutor(workers) as threads:
+            done = [job for each in threads.map(work, range(workers)) for job in each]
     assert sorted(job.run_id for job in done) == list(range(6))
     assert most["a"] == 1
     assert most["host"] == 2
