@@ -188,16 +188,22 @@ def make_client() -> Client:
 def jobs_of(run: ProbeRun, only: Callable[[Probe], bool] | None = None) -> list[Job]:
     """The visits that are left of a run: every endpoint, and the release itself. A constant number of queries.
 
-    A scheduled run leaves out what still counts for long enough, and what only a person may ask for.
+    A scheduled run leaves out what still counts for long enough, unless the endpoint was changed since or nobody was
+    there, and what only a person may ask for.
     """
     release = Release.objects.select_related("model__team", "edition").get(pk=run.release_id)
     recorded = set(Finding.objects.filter(run=run).values_list("endpoint_name", flat=True).distinct())
     scheduled = run.reason == RunReason.SCHEDULED
     standing = _standing(release) if scheduled else {}
+    anew = services.asked_anew(release) if scheduled else set()
     jobs = []
     for endpoint, target in targets_of(release, scheduled=scheduled):
         place = endpoint.pk if endpoint else None
-        due = [probe for probe in _probes(target) if not standing.get((place, probe.key)) and (not only or only(probe))]
+        due = [
+            probe
+            for probe in _probes(target)
+            if (place in anew or not standing.get((place, probe.key))) and (not only or only(probe))
+        ]
         if due and target.name not in recorded:
             jobs.append(Job(run.pk, endpoint, target, due))
     return jobs

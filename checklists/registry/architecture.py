@@ -157,7 +157,7 @@ def _group_bits(quantization: Mapping[str, Any]) -> int | None:
         bits
         for group in (groups.values() if isinstance(groups, Mapping) else ())
         if isinstance(group, Mapping) and isinstance(group.get("weights"), Mapping)
-        if isinstance(bits := group["weights"].get("num_bits"), int)
+        if isinstance(bits := group["weights"].get("num_bits"), int) and not isinstance(bits, bool)
     ]
     return min(found, default=None)
 
@@ -277,7 +277,8 @@ class _Reader:
         if self._flag("multi_query_attention"):
             return self._maybe("multi_query_group_num") or 1
         found = self._maybe("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads")
-        if found is None and isinstance(grouped := self.attention.get("kv_n_heads"), int) and 0 < grouped < MAX_COUNT:
+        grouped = self.attention.get("kv_n_heads")
+        if found is None and isinstance(grouped, int) and not isinstance(grouped, bool) and 0 < grouped < MAX_COUNT:
             found = grouped
         if found is None:
             found = 1 if self._flag("multi_query") else self.heads
@@ -300,7 +301,7 @@ class _Reader:
         quantization = self.config.get("quantization_config")
         if isinstance(quantization, Mapping):
             bits = quantization.get("bits")
-            if isinstance(bits, int) and 1 <= bits <= 16:
+            if isinstance(bits, int) and not isinstance(bits, bool) and 1 <= bits <= 16:
                 return bits
             if quantization.get("load_in_4bit") is True:
                 return 4

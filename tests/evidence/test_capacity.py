@@ -123,6 +123,17 @@ def test_interleaved_windows_cap_only_their_layers() -> None:
     assert [(part.layers, part.window) for part in model(configs.LLAMA4_SCOUT).cache] == [(12, None), (36, 8192)]
 
 
+@pytest.mark.parametrize(
+    "odd", [{"quantization_config": {"bits": True}}, {"attn_config": {"kv_n_heads": True}},
+            {"quantization_config": {"config_groups": {"a": {"weights": {"num_bits": True}}}}}]
+)  # fmt: skip
+def test_a_flag_is_no_number(odd: dict[str, Any]) -> None:
+    plain = {
+        name: value for name, value in configs.LLAMA_8B.items() if name not in ("torch_dtype", "num_key_value_heads")
+    }
+    assert (model({**plain, **odd}).bits, model({**plain, **odd}).kv_heads) == (None, 32)
+
+
 def test_a_window_that_is_written_down_but_not_used_caps_nothing() -> None:
     assert [part.window for part in model(configs.QWEN25_7B).cache] == [None]
 
@@ -318,6 +329,9 @@ def test_the_claims_decide_in_what_weights_and_cache_can_be() -> None:
     assert words(["bf16"], ["awq", "none"], 16) == ["AWQ", "BF16"]
     assert words([], [], 8) == ["8 bits, as in its config.json"]
     assert words([], [], None) == []
+    # An AWQ or FP8 checkpoint computes in BF16, which is what people name; the weights are what is stored.
+    assert words(["bf16"], [], 4) == ["4 bits, as in its config.json", "BF16"]
+    assert words(["fp8"], ["none"], 8) == ["FP8"]
     narrow, wide = cache_widths(["bf16"])
     assert (narrow.name, wide.name) == ("BF16", "BF16")
     narrow, wide = cache_widths(["bf16", "fp8"])

@@ -177,6 +177,25 @@ def test_quantised_weights_and_weights_on_the_host_may_be_smaller() -> None:
     assert (host.verdict, "host's memory" in host.reason) == ("inconclusive", True)
 
 
+def test_a_quantised_checkpoint_is_not_reckoned_in_the_precision_that_it_computes_in() -> None:
+    awq = {**configs.QWEN25_72B, "quantization_config": {"quant_method": "awq", "bits": 4}}
+    short = {"max_concurrency": 1, "context_tokens": 8192}
+    claims = on("A100 80GB", runtime=short, peak={"gib_per_replica": 60})
+    for item in (RUNTIME, PEAK):
+        assert judged(item, claims, config=awq).verdict == "inconclusive"
+        assert judged(item, claims, config=configs.QWEN25_72B).verdict == "contradicted"
+    eight = on("H200", split={"tensor_parallel": 8, "gpus": 8}, runtime=short)
+    assert judged(RUNTIME, eight, config=configs.DEEPSEEK_V3).verdict == "inconclusive"
+
+
+def test_the_gpus_that_a_text_counts_are_not_fewer_because_a_split_is_named() -> None:
+    claims = on("4 × L40S", split={"tensor_parallel": 2}, runtime={"max_concurrency": 1, "context_tokens": 8192})
+    found = judged(RUNTIME, claims, config=configs.LLAMA_70B)  # 134 GiB: more than 2 × 48, less than 4 × 48
+    assert found.verdict == "inconclusive"
+    assert "On 4 × L40S" in found.reason
+    assert "split tensor 2 × pipeline 2" in found.reason
+
+
 def test_no_peak_is_judged_without_a_claim_or_without_a_precision() -> None:
     assert "Nothing is claimed" in judged(PEAK, on("H100")).reason
     bare = {**configs.LLAMA_8B, "torch_dtype": None}

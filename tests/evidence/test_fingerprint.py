@@ -245,6 +245,14 @@ def test_without_log_probabilities_the_words_alone_are_compared() -> None:
     assert against(mute(), Model()).verdict == "verified"
 
 
+def test_another_model_under_another_name_is_what_the_team_says_and_no_contradiction() -> None:
+    reference = {**stored(take(Model())), "claims": CLAIM}
+    observation = take(Model(2), fingerprint=reference)
+    assert judge(PROBE, ITEM, CLAIM, observation).verdict == "contradicted"
+    renamed = judge(PROBE, ITEM, {**CLAIM, "version": "2.0"}, observation)
+    assert (renamed.verdict, "another name was claimed then" in renamed.reason) == ("inconclusive", True)
+
+
 def test_without_a_stored_fingerprint_there_is_none_to_compare_with() -> None:
     judgement = judge(PROBE, ITEM, CLAIM, take(Model()))
     assert judgement.verdict == "inconclusive"
@@ -264,21 +272,18 @@ def test_a_comparison_that_fails_does_not_fall_silent() -> None:
     "broken", [None, 5, "x", {}, {"prompts": []}, {"prompts": {"unknown": {}}}, {"prompts": {"sea": 1}, "set": "0"}]
 )
 def test_a_stored_fingerprint_of_another_shape_is_none(broken: Any) -> None:
-    assert judge(PROBE, ITEM, CLAIM, take(Model(), fingerprint=broken, fingerprints=[broken])).verdict == "inconclusive"
+    assert judge(PROBE, ITEM, CLAIM, take(Model(), fingerprint=broken)).verdict == "inconclusive"
 
 
 def test_several_endpoints_of_one_release_must_answer_alike() -> None:
     first = stored(take(Model()), "blue")
-    alike = judge(PROBE, ITEM, CLAIM, take(Model(), fingerprints=[first]))
+    alike = judge(PROBE, ITEM, CLAIM, {**take(Model()), "others": [first]})
     assert alike.verdict == "inconclusive"
     assert "other endpoints answer alike" in alike.reason
-    apart = judge(PROBE, ITEM, CLAIM, take(Model(2), fingerprints=[first]))
+    apart = judge(PROBE, ITEM, CLAIM, {**take(Model(2)), "others": [first]})
     assert apart.verdict == "contradicted"
     assert "The endpoint blue answers otherwise" in apart.reason
-    # Its own earlier fingerprint is no other endpoint's.
-    own = stored(take(Model()), "main")
-    assert judge(PROBE, ITEM, CLAIM, take(Model(2), fingerprints=[own])).verdict == "inconclusive"
-    both = take(Model(2), fingerprint=stored(take(Model(2))), fingerprints=[first])
+    both = {**take(Model(2), fingerprint=stored(take(Model(2)))), "others": [first]}
     assert judge(PROBE, ITEM, CLAIM, both).verdict == "contradicted"
 
 

@@ -87,6 +87,22 @@ def test_a_burst_stays_within_what_it_declares() -> None:
     assert observation["seconds"] <= 2.5
 
 
+def test_an_option_that_the_server_does_not_know_doubles_no_burst() -> None:
+    posts: list[Any] = []
+
+    def create(request: Request) -> None:
+        posts.append(payload := request.json())
+        if "response_format" in payload:
+            error(request, 400, "extra fields not permitted")
+        else:
+            time.sleep(0.05)
+            request.reply(200, {"data": [{"url": "https://pictures.example/1.png"}]})
+
+    table = {"/v1/models": MODELS, "POST /v1/images/generations": create}
+    observation, _ = look(BURST, routes(table), may_burst=True, family="diffusion")
+    assert len(posts) == observation["sent"] + 3  # one before, refused and answered, and one afterwards
+
+
 def test_clean_refusals_beyond_the_claimed_number_are_verified() -> None:
     observation = seen(Full(4, "refuse", status=429))
     judgement = judge(BURST, BACKPRESSURE, REJECT, observation)

@@ -14,7 +14,7 @@ from checklists.evidence.probes import PROBES
 from checklists.evidence.probes.generation import counters
 from checklists.evidence.probes.generation.streams import MAX_LINE, Stream
 from checklists.evidence.stacks import STACKS
-from tests.evidence.generating import MODELS, Generator, chunk, event, judge, look
+from tests.evidence.generating import MODELS, Generator, chunk, completion, error, event, judge, look
 from tests.evidence.loopback import Request, routes
 
 OUTER = [
@@ -52,7 +52,51 @@ def test_the_time_per_token_comes_from_the_count_of_tokens_and_not_of_chunks() -
     stream.feed(2.0, event(chunk(content=" and more")))
     assert stream.per_token_s is None
     stream.feed(2.0, event({"choices": [], "usage": {"completion_tokens": 11}}))
-    assert stream.per_token_s == pytest.approx(0.1)
+    # Ten of the eleven at most came after the first chunk, and one at least.
+    assert stream.per_token_s == pytest.approx((0.1, 1.0))
+
+
+def test_tokens_that_all_come_in_one_chunk_tell_no_time_per_token() -> None:
+    stream = Stream()
+    stream.feed(1.0, event(chunk(content="all at once")))
+    stream.feed(1.1, event({"choices": [], "usage": {"completion_tokens": 11}}))
+    assert stream.per_token_s is None
+
+
+def test_a_chunk_for_each_character_is_no_token_each() -> None:
+    stream = Stream()
+    for place, letter in enumerate("ready"):
+        stream.feed(1.0 + place, event(chunk(content=letter)))
+    stream.feed(5.0, event({"choices": [], "usage": {"completion_tokens": 3}}))
+    assert stream.per_token_s == pytest.approx((2.0, 2.0))
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(450.0, "verified"), (900.0, "inconclusive"), (None, "inconclusive")])
+def test_tokens_that_came_together_or_had_no_text_verify_no_time_per_token(most: float | None, verdict: str) -> None:
+    observation = timed([450.0] * 20)
+    for row in observation["requests"]:
+        row["per_output_token_most_ms"] = most
+    judgement = judge(PROBE, LATENCY, {"phase": "per_output_token", "p95_ms": 500}, observation)
+    assert judgement.verdict == verdict
+
+
+@pytest.mark.parametrize(("family", "path"), [("llm", "chat/completions"), ("diffusion", "images/generations")])
+def test_a_server_that_does_not_know_an_option_refuses_it_once_and_is_not_asked_twice_each_time(
+    family: str, path: str
+) -> None:
+    posts = []
+
+    def create(request: Request) -> None:
+        posts.append(payload := request.json())
+        if {"stream_options", "response_format"} & set(payload):
+            error(request, 400, "extra fields not permitted")
+        else:
+            request.reply(200, {**completion(), "data": [{"url": "https://pictures.example/1.png"}]})
+
+    table = {"/v1/models": MODELS, f"POST /v1/{path}": create}
+    observation, _ = look(PROBE, routes(table), family=family, series=4)
+    assert len(observation["requests"]) == 4
+    assert len(posts) == 4 + 1
 
 
 def test_reasoning_is_told_apart_and_makes_the_time_per_token_unknown() -> None:
@@ -126,7 +170,8 @@ def test_a_short_series_proves_no_percentile_however_clear_it_looks() -> None:
 
 
 def timed(values: list[float], kind: str = "chat", network: float | None = 1.0) -> dict[str, Any]:
-    rows = [{"first_content_ms": v, "per_output_token_ms": v, "total_ms": v, "completion_tokens": 3} for v in values]
+    names = ("first_content_ms", "per_output_token_ms", "per_output_token_most_ms", "total_ms")
+    rows = [{**dict.fromkeys(names, v), "completion_tokens": 3} for v in values]
     return {"kind": kind, "wanted": len(values), "requests": rows, "stopped": "", "fresh": {}, "network_ms": network}
 
 

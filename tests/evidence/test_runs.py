@@ -14,7 +14,7 @@ from django.utils import timezone
 from checklists.assessments.models import Answer
 from checklists.assessments.services import save_answer
 from checklists.evidence import runner, services, tasks
-from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun
+from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun, ProbeSchedule
 from checklists.evidence.network import system_connector
 from checklists.evidence.probes import PROBES
 from checklists.evidence.probes.base import Judgement
@@ -109,6 +109,33 @@ def test_a_second_request_gets_the_run_that_is_under_way(endpoint: Any, release:
     assert Event.objects.filter(verb="evidence.run.requested").count() == 1
     assert services.claim_run(run_id=first.pk) is not None
     assert services.request_run(release=release) == first
+
+
+def test_whoever_asks_while_the_schedules_run_waits_gets_a_whole_one(endpoint: Any, release: Any, alice: Any) -> None:
+    probe(release)
+    ProbeSchedule.objects.update(due_at=timezone.now())
+    assert services.probe_due() == 1
+    run = services.request_run(release=release, by=alice)
+    assert (run.reason, run.requested_by, run.state) == ("manual", alice, "queued")
+    assert Event.objects.filter(verb="evidence.run.requested", actor=alice, data__run=run.pk).count() == 1
+    assert services.request_run(release=release, by=alice) == run
+    assert Event.objects.filter(verb="evidence.run.requested", actor=alice).count() == 1
+    probes = {each.key for job in runner.jobs_of(run) for each in job.probes}
+    assert {"generation.burst", "access.control"} <= probes
+
+
+def test_whoever_asks_while_the_schedules_run_is_under_way_gets_one_after_it(
+    endpoint: Any, release: Any, alice: Any
+) -> None:
+    assert services.probe_due() == 1
+    scheduled = services.claim_run(run_id=ProbeRun.objects.get().pk)
+    assert scheduled is not None
+    assert services.request_run(release=release, by=alice).pk == scheduled.pk
+    services.finish_run(run=scheduled)
+    after = ProbeRun.objects.active().get(release=release)
+    assert (after.reason, after.requested_by, after.state) == ("manual", alice, "queued")
+    assert runner.perform_run(run_id=after.pk, client=loopback_client(timeout_s=2.0))
+    assert not ProbeRun.objects.active().exists()
 
 
 def test_a_run_is_queued_when_the_transaction_commits(
@@ -378,6 +405,34 @@ def test_what_monitoring_told_of_other_labels_stands_no_longer(endpoint: Any, re
     assert current(release, "identity.input-limits") == ["contradicted"]  # what it said of itself, it still says
 
 
+@pytest.mark.parametrize(
+    "change", [{"stack": "sglang"}, {"headers": {"Authorization": "Bearer new"}}, {"may_generate": True}]
+)
+def test_what_was_seen_of_an_endpoint_that_was_changed_meanwhile_is_not_recorded(
+    endpoint: Any, release: Any, alice: Any, change: dict[str, Any]
+) -> None:
+    run = services.claim_run(run_id=services.request_run(release=release).pk)
+    assert run is not None
+    seen = visits(run)
+    registry.change_endpoint(endpoint=endpoint, by=alice, name="renamed")
+    registry.change_endpoint(endpoint=endpoint, by=alice, **change)
+    assert services.record_findings(run=run, visits=seen) == []
+    services.finish_run(run=run)
+    assert services.probe_due() == 1
+
+
+def test_what_a_prometheus_said_stands_no_longer_once_it_is_another_one(
+    endpoint: Any, release: Any, alice: Any
+) -> None:
+    claim(release, alice, "identity.name-version", model_id=MODEL, version="3.1")
+    probe(release)
+    stood = Finding.objects.current().filter(release=release)
+    Finding.objects.filter(pk=stood.filter(probe="prometheus.throughput")[0].pk).update(verdict="verified")
+    registry.change_endpoint(endpoint=endpoint, by=alice, labels={"job": "chat"})
+    assert not stood.filter(probe="prometheus.throughput").exists()
+    assert stood.filter(probe="model.identity", verdict="verified").exists()
+
+
 # Time
 
 
@@ -398,7 +453,7 @@ def test_what_was_never_probed_or_runs_out_soon_is_due(endpoint: Any, release: A
     assert (run.reason, run.requested_by) == ("scheduled", None)
     assert runner.perform_run(run_id=run.pk, client=loopback_client())
     assert services.probe_due() == 0
-    assert services.probe_due(now=timezone.now() + timedelta(hours=20)) == 0
+    assert services.probe_due(now=timezone.now() + timedelta(hours=19)) == 0
     assert services.probe_due(now=timezone.now() + timedelta(days=2)) == 1
 
 

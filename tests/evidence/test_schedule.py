@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +17,10 @@ from django.utils import timezone
 from checklists.evidence import runner, services, tasks
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, ProbeSchedule, Transcript
 from checklists.evidence.probes import PROBES, Target
+from checklists.evidence.services import schedule
 from checklists.evidence.services.retention import Dropped
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
+from checklists.journal.models import Event
 from checklists.registry import services as registry
 from tests.evidence.loopback import Request, loopback_client, routes, serving
 from tests.evidence.test_probes import VLLM
@@ -105,6 +109,78 @@ def test_a_scheduled_run_asks_only_what_no_longer_counts_for_long(release: Any, 
     assert at_endpoint == [["access.control"]]
 
 
+def visits(release: Any) -> dict[str, int]:
+    """What a scheduled run would do now: how many probes at each endpoint."""
+    ProbeRun.objects.filter(state="queued").delete()
+    asked = services.request_run(release=release, reason="scheduled")
+    return {job.target.name: len(job.probes) for job in runner.jobs_of(asked) if job.endpoint}
+
+
+def test_a_server_that_was_dead_is_looked_for_again_by_the_schedule(release: Any, alice: Any) -> None:
+    add(release, alice, "http://127.0.0.1:9999/")
+    run(release)
+    assert visits(release)["main"] > 20  # what nobody answered counts for nothing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prometheus_url": "http://metrics.example:9090"},
+        {"labels": {"job": "chat"}},
+        {"headers": {"Authorization": "Bearer new"}},
+        {"may_generate": True},
+        {"stack": "sglang"},
+    ],
+)
+def test_an_endpoint_that_is_asked_otherwise_is_visited_anew(release: Any, alice: Any, change: dict[str, Any]) -> None:
+    with serving(routes(VLLM)) as server:
+        endpoint = add(release, alice, server.url, stack="vllm")
+        run(release)
+    assert visits(release) == {}
+    registry.change_endpoint(endpoint=endpoint, by=alice, **change)
+    assert ProbeSchedule.objects.get(endpoint=endpoint).due_at <= timezone.now()
+    assert visits(release)["main"] > 20
+
+
+def test_a_new_name_or_a_burst_that_is_allowed_is_no_reason_for_a_visit(release: Any, alice: Any) -> None:
+    with serving(routes(VLLM)) as server:
+        endpoint = add(release, alice, server.url, stack="vllm")
+        run(release)
+    before = ProbeSchedule.objects.get(endpoint=endpoint).due_at
+    registry.change_endpoint(endpoint=endpoint, by=alice, name="other", may_burst=True, series_length=20)
+    assert ProbeSchedule.objects.get(endpoint=endpoint).due_at == before
+    assert visits(release) == {}
+
+
+def test_what_falls_due_while_a_run_is_under_way_does_not_wait_for_a_day(release: Any, alice: Any) -> None:
+    add(release, alice, "http://127.0.0.1:9999/")
+    claimed = services.claim_run(run_id=services.request_run(release=release).pk)
+    assert claimed is not None
+    jobs = runner.jobs_of(claimed)
+    late = add(release, alice, "http://127.0.0.1:9998/", name="late")
+    assert late.pk not in {job.endpoint.pk for job in jobs if job.endpoint}
+    assert services.probe_due() == 0
+    assert ProbeSchedule.objects.get(endpoint=late).due_at < timezone.now() + timedelta(minutes=5)
+    services.finish_run(run=claimed)
+    assert services.probe_due(now=timezone.now() + timedelta(minutes=5)) == 1
+
+
+def test_what_was_changed_while_it_was_being_queued_stays_due(release: Any, alice: Any) -> None:
+    endpoint = add(release, alice, "http://127.0.0.1:9999/")
+    asked = timezone.now()
+    original = services.request_run
+
+    def changed_meanwhile(**options: Any) -> ProbeRun:
+        row = original(**options)
+        registry.change_endpoint(endpoint=endpoint, by=alice, url="http://127.0.0.1:9997/")
+        return row
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "request_run", changed_meanwhile)
+        services.probe_due(now=asked)
+    assert asked <= ProbeSchedule.objects.get(endpoint=endpoint).due_at <= timezone.now()
+
+
 def test_what_only_a_person_can_renew_expires_without_a_visit(release: Any, alice: Any) -> None:
     with serving(routes(VLLM)) as server:
         endpoint = add(release, alice, server.url, stack="vllm")
@@ -139,7 +215,8 @@ def test_a_burst_is_never_part_of_the_schedule(release: Any, alice: Any) -> None
     assert not bursting & planned("scheduled")
 
 
-def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: Any, workers: int) -> None:
     settings.PREFLIGHT = {**settings.PREFLIGHT, "PROBE_PER_HOST": 2}
     inside: dict[str, int] = {}
     most: dict[str, int] = {}
@@ -161,7 +238,13 @@ def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: 
         probes = [PROBES["endpoint.health"]]
         urls = [f"{server.url}/{place}" for place in ("a", "a", "a", "b", "c", "d")]
         jobs = [runner.Job(n, None, Target(name=str(n), url=url), probes) for n, url in enumerate(urls)]
-        done = [job for job in runner.visited(jobs, loopback_client(), at_once=6) if job is not None]
+
+        def work(number: int) -> list[runner.Job]:
+            mine = runner.visited(jobs[number::workers], loopback_client(), at_once=6)
+            return [job for job in mine if job is not None]
+
+        with ThreadPoolExecutor(workers) as threads:
+            done = [job for each in threads.map(work, range(workers)) for job in each]
     assert sorted(job.run_id for job in done) == list(range(6))
     assert most["a"] == 1
     assert most["host"] == 2
@@ -178,6 +261,35 @@ def test_many_due_releases_share_messages(
         assert services.probe_due() == IN_ONE_MESSAGE + 3
     assert [len(ids) for ids in sent] == [IN_ONE_MESSAGE, 3]
     assert services.probe_due() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_beats_that_strike_at_once_tell_of_what_expired_once_and_start_one_run(release: Any, alice: Any) -> None:
+    with serving(routes(VLLM)) as server:
+        add(release, alice, server.url, stack="vllm")
+        run(release)
+    later = timezone.now() + timedelta(days=40)
+
+    def at_once(beat: Callable[..., int]) -> list[int]:
+        together = threading.Barrier(3)
+
+        def strike(_: int) -> int:
+            try:
+                together.wait(10)
+                return beat(now=later)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(3) as threads:
+            return sorted(threads.map(strike, range(3)))
+
+    expired = at_once(services.expire_findings)
+    assert expired[:2] == [0, 0]
+    assert expired[2] > 20
+    assert Event.objects.filter(verb="evidence.finding.expired").count() == 1
+    at_once(services.probe_due)
+    assert ProbeRun.objects.active().count() == 1
+    assert Event.objects.filter(verb="evidence.run.requested", data__reason="scheduled").count() == 1
 
 
 def test_one_call_does_many_runs(release: Any, alice: Any) -> None:

@@ -69,6 +69,21 @@ def test_an_item_falls_back_to_claimed_when_an_administrators_time_for_it_is_ove
     assert state(critical, LIMIT) == "verified"
 
 
+def test_an_item_that_something_else_still_verifies_does_not_fall_back(
+    team: Any, alice: Any, bob: Any, edition: Any
+) -> None:
+    release = make_release(make_model(team, alice), alice)
+    save(answer_of(release, LIMIT), bob, claims={"max_input": 8192, "unit": "tokens"})
+    verified_by_the_model_list(release)
+    other = Finding.objects.get(item_key=LIMIT, verdict="verified")
+    other.pk, other.probe, other.expires_at = None, "serving.arguments", timezone.now()
+    other.save(force_insert=True)
+    assert expire_findings() == 1
+    assert state(release, LIMIT) == "verified"
+    assert Event.objects.get(verb="evidence.finding.expired").data == {"findings": 1, "verified": []}
+    assert not Notice.objects.filter(text__contains="no longer fresh").exists()
+
+
 def test_a_contradiction_that_grew_old_stays_one(team: Any, alice: Any, bob: Any, edition: Any) -> None:
     release = make_release(make_model(team, alice), alice)
     save(answer_of(release, LIMIT), bob, claims={"max_input": 99_999, "unit": "tokens"})

@@ -6,9 +6,10 @@ import hashlib
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from checklists.evidence import runner, services
-from checklists.evidence.models import Finding, ReferenceFingerprint
+from checklists.evidence.models import Finding, ProbeSchedule, ReferenceFingerprint
 from checklists.signoff.services import sign, submit
 from tests.build import answer_everything, answer_of, make_endpoint, make_model, make_release, save
 from tests.evidence.generating import Generator, completion
@@ -81,15 +82,16 @@ def test_the_endpoints_of_one_release_are_compared_with_each_other(team: Any, al
     with serving(Generator(answer=one).handler()) as first, serving(Generator(answer=other).handler()) as second:
         make_endpoint(release, alice, name="eu-1", url=first.url, stack="vllm", may_generate=True)
         make_endpoint(release, alice, name="us-1", url=second.url, stack="vllm", may_generate=True)
-        probe_all(release)
         alike = probe_all(release)
         other.loaded = "two"
-        probe_all(release)
         apart = probe_all(release)
+        one.loaded = "two"
+        again = probe_all(release)
     for name, beside in (("eu-1", "us-1"), ("us-1", "eu-1")):
         assert "The release's other endpoints answer alike" in alike[name, ITEM].reason
         assert apart[name, ITEM].verdict == "contradicted"
         assert f"The endpoint {beside} answers otherwise" in apart[name, ITEM].reason
+        assert "The release's other endpoints answer alike" in again[name, ITEM].reason
 
 
 def test_a_server_that_contradicts_itself_is_compared_with_nobody_and_not_kept(
@@ -116,3 +118,34 @@ def test_a_server_that_contradicts_itself_is_compared_with_nobody_and_not_kept(
     assert (found["eu-1", ""].verdict, found["us-1", ""].verdict) == ("verified", "inconclusive")
     assert services.keep_fingerprints(release=release, submission_number=1) == 1
     assert ReferenceFingerprint.objects.get(release=release).endpoint_name == "eu-1"
+
+
+def test_a_fingerprint_from_before_another_model_was_claimed_is_not_that_of_what_is_signed(
+    team: Any, alice: Any, edition: Any
+) -> None:
+    release, weights = make_release(make_model(team, alice), alice), Weights()
+    with serving(Generator(answer=weights).handler()) as server:
+        make_endpoint(release, alice, url=server.url, stack="vllm", may_generate=True)
+        save(answer_of(release, ITEM), alice, claims={"model_id": "tiny", "version": "1"})
+        probe_all(release)
+        save(answer_of(release, ITEM), alice, claims={"model_id": "tiny", "version": "2"})
+        assert services.keep_fingerprints(release=release, submission_number=1) == 0
+        weights.loaded = "two"
+        probe_all(release)
+        assert services.keep_fingerprints(release=release, submission_number=2) == 1
+        assert probe_all(release)["eu-1", ITEM].verdict == "verified"
+
+
+def test_what_was_contradicted_is_asked_again_once_it_is_signed_off(team: Any, alice: Any, edition: Any) -> None:
+    release, weights = make_release(make_model(team, alice), alice), Weights()
+    with serving(Generator(answer=weights).handler()) as server:
+        endpoint = make_endpoint(release, alice, url=server.url, stack="vllm", may_generate=True)
+        save(answer_of(release, ITEM), alice, claims={"model_id": "tiny"})
+        probe_all(release)
+        services.keep_fingerprints(release=release, submission_number=1)
+        weights.loaded = "two"
+        assert probe_all(release)["eu-1", ITEM].verdict == "contradicted"
+        assert not ProbeSchedule.objects.filter(endpoint=endpoint, due_at__lte=timezone.now()).exists()
+        services.keep_fingerprints(release=release, submission_number=2)
+        assert ProbeSchedule.objects.filter(endpoint=endpoint, due_at__lte=timezone.now(), probed_at=None).exists()
+        assert probe_all(release)["eu-1", ITEM].verdict == "verified"

@@ -45,7 +45,10 @@ class ProbeRunList(View):
     @extend_schema(request=None, responses={202: ProbeRunSerializer})
     @idempotent
     def post(self, request: Request, slug: str, version: str) -> Response:
-        """Queue a run over all endpoints. While one is queued or running, the answer is that one."""
+        """Queue a run over all endpoints. While one is queued or running, the answer is that one.
+
+        One that the schedule began leaves out what still counts; a whole one follows it.
+        """
         release = self.release
         self.must("probe.run", release)
         self.read(Nothing)

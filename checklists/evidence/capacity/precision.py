@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -39,15 +40,17 @@ WHOLE = ("fp32", "bf16", "fp16")  # precisions that are no quantisation
 
 
 def weight_widths(precisions: Iterable[str], formats: Iterable[str], stored: float | None) -> list[Width]:
-    """What the weights can be in, going by the claims; else as they are ``stored`` in the checkpoint; else nothing."""
+    """What the weights can be in, going by the claims, or as they are ``stored`` in the checkpoint (bits) if nothing is
+    claimed or that is narrower: of a quantised model, people name the precision that it computes in. Narrowest first.
+    """
     spoken = [PRECISIONS[name] for name in precisions if name in PRECISIONS]
     whole = [PRECISIONS[name] for name in precisions if name in WHOLE]
     widths = [FORMATS[name] for name in formats if name in FORMATS]
     if "none" in formats:
         widths += whole or spoken
     widths = widths or spoken
-    if not widths and stored:
-        widths = [Width(f"{stored:g} bits, as in its config.json", stored, stored + (0.5 if stored < 16 else 0))]
+    if stored and stored < min((width.least for width in widths), default=math.inf):
+        widths = [*widths, Width(f"{stored:g} bits, as in its config.json", stored, stored + 0.5 * (stored < 16))]
     return sorted(set(widths), key=lambda width: (width.least, width.most))
 
 

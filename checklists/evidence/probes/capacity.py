@@ -203,9 +203,9 @@ def _setting(said: Mapping[str, Claims], model: Model) -> Setting:
     named = {text: gpus_named(text) for text in texts}
     tensor, pipeline = _whole(split.get("tensor_parallel")), _whole(split.get("pipeline_parallel"))
     counted = {count for text in texts if (count := count_of(text)) is not None}
-    count = _whole(split.get("gpus")) or (tensor * (pipeline or 1) if tensor else None)
-    if count is None and len(counted) == 1:
-        count = counted.pop()
+    count = _whole(split.get("gpus"))
+    if count is None:
+        count = max((tensor or 0) * (pipeline or 1), counted.pop() if len(counted) == 1 else 0) or None
     precisions = texts_of(gpus.get("precisions"))
     formats = texts_of(said.get(FORMATS, {}).get("formats"))
     narrow, wide = cache_widths(precisions)
@@ -309,9 +309,10 @@ def _room(setting: Setting, model: Model, tokens: int) -> str:
     if plan is None:
         return ""
     one = plan.cache_gib(tokens)
+    split = f", split tensor {plan.tensor} × pipeline {plan.pipeline}," if setting.count != 1 else ""
     head = (
         f"On {setting.count} × {gpu.name} ({_gib(gpu.gib)} each, {UTILISATION:.0%} of it used, of that "
-        f"{_gib(plan.reserved_gib)} for the runtime) the weights take {_gib(plan.weights_gib)} of each GPU in "
+        f"{_gib(plan.reserved_gib)} for the runtime){split} the weights take {_gib(plan.weights_gib)} of each GPU in "
         f"{width.name} and one sequence of {_tokens(tokens)} {_gib(one)} in {setting.wide.name}"
     )
     at_once = plan.largest_concurrency(tokens)

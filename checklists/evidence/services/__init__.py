@@ -11,6 +11,7 @@ from checklists.evidence.services.runs import LeaseLost, claim_run, fail_run, fi
 from checklists.evidence.services.schedule import (
     BEFORE_EXPIRY,
     JITTER,
+    asked_anew,
     expire_findings,
     keep_schedule,
     plan_next,
@@ -28,6 +29,7 @@ __all__ = [
     "Measurement",
     "Visited",
     "allow_network",
+    "asked_anew",
     "claim_run",
     "current_policy",
     "drop_old",

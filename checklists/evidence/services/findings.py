@@ -15,21 +15,23 @@ from django.utils import timezone
 from checklists import journal
 from checklists.assessments.models import Answer
 from checklists.catalog.editions import view
-from checklists.evidence.coverage import MONITORING
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, Transcript, Verdict
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
+from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
+from checklists.evidence.services.fingerprints import beside, is_steady
 from checklists.evidence.services.runs import hold, subject_of
-from checklists.evidence.services.schedule import plan_next
+from checklists.evidence.services.schedule import HOW_ASKED, plan_next
 from checklists.evidence.transcripts import Exchange, packed
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS, lock_release
 
-# What says where an endpoint is seen: itself, and among what monitoring keeps.
-SEEN_AT, SEEN_IN = ("url", "metrics_url"), ("prometheus_url", "alertmanager_url", "labels")
 WORDS = ("verdict", "claimed", "observed", "unit", "reason")
+UNIQUE = ("run", "endpoint_name", "probe", "item_key")
+# What is read by way of an endpoint's monitoring, by the field that says where or what of it.
+MONITORING = {"prometheus_url": "prometheus", "labels": "prometheus", "alertmanager_url": "alertmanager"}
 
 
 @dataclass(frozen=True)
@@ -149,36 +151,43 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
     """Judge what was measured and store it, all in one transaction. Raises ``LeaseLost``.
 
     Claims are read under the release's lock, so a save of an answer comes wholly before or wholly after. Recording the
-    same endpoint again for the same run changes nothing. A constant number of queries for any number of visits.
+    same endpoint again for the same run changes nothing, and what was seen of one that was changed meanwhile is left:
+    it is due again. A constant number of queries for any number of visits.
     """
     release = lock_release(run.release_id)
     row = hold(run=run)
     recorded = set(Finding.objects.filter(run=row).values_list("endpoint_name", flat=True).distinct())
-    places = {row[0]: row for row in Endpoint.objects.filter(release=release).values_list("pk", *SEEN_AT, *SEEN_IN)}
+    present = {endpoint.pk: _how_asked(endpoint) for endpoint in Endpoint.objects.filter(release=release)}
     new = [
         visit
         for visit in visits
         if visit.name not in recorded
-        and (
-            visit.endpoint is None
-            or places.get(visit.endpoint.pk)
-            == tuple(getattr(visit.endpoint, name) for name in ("pk", *SEEN_AT, *SEEN_IN))
-        )
+        and (visit.endpoint is None or present.get(visit.endpoint.pk) == _how_asked(visit.endpoint))
     ]
-    judge = Judge(release)
+    judge, taken = Judge(release), _fingerprints(new)
+    known = _known_fingerprints(row) if taken else []
+    taken |= {finding.endpoint_name: finding.observation for finding in known}
     findings = [
         finding
         for visit in new
         for measurement in visit.measurements
-        for finding in judge.findings(row, visit.endpoint, measurement)
+        for finding in judge.findings(row, visit.endpoint, _with_others(measurement, visit.name, taken))
     ]
     if not findings:
         return []
-    earlier = _standing(row, [visit.endpoint_id for visit in new])
+    again = [
+        finding
+        for old in {old.endpoint_name: old for old in known}.values()
+        for finding in judge.findings(row, old.endpoint, _with_others(_measured(old), old.endpoint_name, taken))
+    ]
+    earlier = _standing(row, [visit.endpoint_id for visit in new] + [old.endpoint_id for old in known])
     unchanged = _unchanged(earlier, findings)
     Finding.objects.bulk_create([each for each in findings if _key(each) not in unchanged], ignore_conflicts=True)
     _carry_on(row, findings, unchanged)
-    gone = set(_superseded(earlier, findings)) - set(unchanged.values())
+    Finding.objects.bulk_create(
+        again, update_conflicts=True, unique_fields=UNIQUE, update_fields=[*WORDS, "observation", "detail"]
+    )
+    gone = set(_superseded(earlier, [*findings, *again])) - set(unchanged.values())
     Finding.objects.filter(pk__in=gone).update(current=False)
     Transcript.objects.bulk_create(_transcripts(row, new), ignore_conflicts=True)
     plan_next(release=release, reached={visit.endpoint_id: visit.reached for visit in new})
@@ -191,10 +200,42 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
             "run": row.pk,
             "endpoint": ", ".join(visit.name for visit in new if visit.name)[:500],
             **_counts(findings),
-            "changes": _changes(earlier, findings),
+            "changes": _changes([*earlier, *map(_stood, known)], [*findings, *again]),
         },
     )
     return findings
+
+
+def _how_asked(endpoint: Endpoint) -> list[Any]:
+    return [getattr(endpoint, name) for name in HOW_ASKED]
+
+
+def _fingerprints(visits: Iterable[Visited]) -> dict[str, Observation]:
+    return {
+        visit.name: measurement.observation
+        for visit in visits
+        for measurement in visit.measurements
+        if measurement.probe.key == FINGERPRINT and is_steady(measurement.observation)
+    }
+
+
+def _known_fingerprints(run: ProbeRun) -> list[Finding]:
+    """What this run has recorded already: to be compared with those that it takes of other endpoints."""
+    rows = Finding.objects.current().filter(run=run, probe=FINGERPRINT, endpoint__isnull=False)
+    return [row for row in rows.select_related("endpoint").order_by("pk") if is_steady(row.observation)]
+
+
+def _measured(finding: Finding) -> Measurement:
+    requests = finding.detail.get("requests", [])
+    return Measurement(PROBES[finding.probe], finding.observation, requests, finding.measured_at)
+
+
+def _with_others(measurement: Measurement, name: str, taken: Mapping[str, Observation]) -> Measurement:
+    """A fingerprint beside those that the same run took of other endpoints: an older one may be that of a model which
+    they serve no more. Any other measurement as it is."""
+    if measurement.probe.key != FINGERPRINT or not measurement.observation.get("prompts"):
+        return measurement
+    return replace(measurement, observation={**measurement.observation, "others": beside(name, taken)})
 
 
 class Stood(NamedTuple):
@@ -209,6 +250,10 @@ class Stood(NamedTuple):
     observed: str
     unit: str
     reason: str
+
+
+def _stood(finding: Finding) -> Stood:
+    return Stood(*(getattr(finding, name) for name in Stood._fields))
 
 
 def _standing(run: ProbeRun, places: Sequence[int | None]) -> list[Stood]:
@@ -357,15 +402,16 @@ def _settle(findings: Iterable[Finding]) -> None:
 def retire_findings(event: Event) -> None:
     """Subscriber: an endpoint is gone, or its address is another one; what was measured there stands no longer.
 
-    Nor does what monitoring told, where its server or the labels of the endpoint's series are others now."""
+    Nor does what its monitoring said, of it or of the release, when that is another one.
+    """
     changed = set(event.data.get("changed", ["url"]))
     endpoint_id = int(event.subject.rpartition("/")[2])
+    moved = {MONITORING[name] for name in changed & MONITORING.keys()}
     there = Q()
-    if changed & {*SEEN_AT, "stack"}:
+    if changed & {"url", "metrics_url", "stack"}:
         there |= Q(endpoint=endpoint_id)
-    if changed & {*SEEN_AT, *SEEN_IN}:
-        told = [probe.key for probe in PROBES.values() if MONITORING & set(probe.reads) and probe.about == "endpoint"]
-        joint = [probe.key for probe in PROBES.values() if "prometheus" in probe.reads and probe.about == "release"]
-        there |= Q(endpoint=endpoint_id, probe__in=told) | Q(endpoint=None, probe__in=joint)
-    if there:
-        Finding.objects.current().filter(there, release=event.release_id).update(current=False)
+        moved.add("prometheus")
+    told = [probe for probe in PROBES.values() if moved.intersection(probe.reads)]
+    there |= Q(endpoint=endpoint_id, probe__in=[probe.key for probe in told])
+    there |= Q(endpoint=None, probe__in=[probe.key for probe in told if probe.about == "release"])
+    Finding.objects.current().filter(there, release=event.release_id).update(current=False)

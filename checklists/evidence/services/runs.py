@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from checklists import journal
 from checklists.evidence.models import Finding, ProbeRun, RunReason, RunState
-from checklists.journal.errors import WrongStage
+from checklists.journal.errors import DomainError, WrongStage
 from checklists.people.models import User
 from checklists.people.rules import require
 from checklists.registry.models import Release
@@ -35,13 +36,20 @@ def request_run(
 ) -> ProbeRun:
     """Queue a run over the release and its endpoints, or return the one that is queued or running already.
 
+    A scheduled one leaves out much: queued, it becomes what a person asks for; running, it is followed by that.
     ``by`` is ``None`` for the schedule, which delivers many runs in one message (``deliver=False``). Raises
     ``Forbidden``, and ``WrongStage`` for a closed release.
     """
     if by is not None:
         require(by, "probe.run", release, message="Members of the team who may answer, and reviewers, can start a run.")
     release = lock_release(release.pk)
-    if active := ProbeRun.objects.active().filter(release=release).first():
+    if active := ProbeRun.objects.active().filter(release=release).select_for_update().first():
+        if by is not None and active.reason == RunReason.SCHEDULED and active.requested_by_id is None:
+            active.requested_by = by
+            if active.state == RunState.QUEUED:
+                active.reason = RunReason.MANUAL
+            active.save(update_fields=["requested_by", "reason"])
+            _tell_of(release, active, by)
         return active
     if release.is_closed:
         raise WrongStage(f"Nothing was started: this release is {release.get_stage_display().lower()}.")
@@ -53,16 +61,20 @@ def request_run(
         created_at=now,
         lease_until=now + QUEUE_PATIENCE,
     )
+    _tell_of(release, run, by)
+    if deliver:
+        enqueue([run.pk])
+    return run
+
+
+def _tell_of(release: Release, run: ProbeRun, by: User | None) -> None:
     journal.record(
         verb="evidence.run.requested",
         actor=by,
         subject=subject_of(release, run),
         release_id=release.pk,
-        data={"run": run.pk, "reason": reason, "endpoints": release.endpoints.count()},
+        data={"run": run.pk, "reason": run.reason, "endpoints": release.endpoints.count()},
     )
-    if deliver:
-        enqueue([run.pk])
-    return run
 
 
 def enqueue(run_ids: Sequence[int]) -> None:
@@ -157,3 +169,6 @@ def _close(release: Release, run: ProbeRun, state: RunState, error: str) -> None
         release_id=release.pk,
         data={"run": run.pk, "state": state, "error": run.error, **counts},
     )
+    if run.reason == RunReason.SCHEDULED and run.requested_by is not None:
+        with suppress(DomainError):  # closed since, or no longer allowed
+            request_run(release=release, by=run.requested_by)

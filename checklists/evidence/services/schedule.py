@@ -13,13 +13,13 @@ from django.db.models import Min, Q
 from django.utils import timezone
 
 from checklists import journal
-from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, RunReason, RunState
+from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, RunReason, RunState, Verdict
 from checklists.evidence.probes import PROBES
 from checklists.evidence.services.runs import MAX_ATTEMPTS, QUEUE_PATIENCE, enqueue, fail_run, request_run
 from checklists.journal.errors import DomainError
 from checklists.journal.models import Event
 from checklists.registry.models import Release
-from checklists.registry.services import lock_release
+from checklists.registry.services import URL_FIELDS, lock_release
 
 BEFORE_EXPIRY = 0.9  # of the time a finding counts has passed when its probe is run again, less or more by JITTER
 JITTER = 0.08
@@ -28,6 +28,8 @@ AT_ONCE = 500  # runs one look may queue
 IN_ONE_MESSAGE = 25  # runs one task does side by side
 BACK_OFF = timedelta(minutes=30)  # doubled for every run in a row in which nobody was there
 MAX_BACK_OFF = timedelta(hours=24)
+# What decides how an endpoint is asked, and so what is found there.
+HOW_ASKED = (*URL_FIELDS, "stack", "labels", "headers", "may_generate")
 
 
 def due_schedules(now: datetime) -> list[ProbeSchedule]:
@@ -41,17 +43,29 @@ def probe_due(*, now: datetime | None = None) -> int:
     now = now or timezone.now()
     due = due_schedules(now)
     releases = {row.release_id: row.release for row in due}
-    ids = []
+    ids, under_way = [], []
     for release in releases.values():
         with suppress(DomainError):  # closed since the question was asked
             run = request_run(release=release, reason=RunReason.SCHEDULED, deliver=False)
-            if run.state == RunState.QUEUED and run.reason == RunReason.SCHEDULED:
+            if run.state == RunState.RUNNING:
+                under_way.append(release.pk)
+            elif run.reason == RunReason.SCHEDULED:
                 ids.append(run.pk)
-    # The run itself plans the next one; until then, and should it be lost, nobody asks again.
-    ProbeSchedule.objects.filter(pk__in=[row.pk for row in due]).update(due_at=now + MAX_BACK_OFF)
+    # The run itself plans the next one; until then, and should it be lost, nobody asks again. One that is under way may
+    # not know of what fell due since it began. What was changed in the meantime stays due.
+    rows = ProbeSchedule.objects.filter(pk__in=[row.pk for row in due], due_at__lte=now)
+    rows.filter(release__in=under_way).update(due_at=now + QUEUE_PATIENCE)
+    rows.exclude(release__in=under_way).update(due_at=now + MAX_BACK_OFF)
     for start in range(0, len(ids), IN_ONE_MESSAGE):
         enqueue(ids[start : start + IN_ONE_MESSAGE])
     return len(ids)
+
+
+def asked_anew(release: Release) -> set[int | None]:
+    """The endpoints (``None``: the release itself) at which nothing that was measured makes a visit superfluous: asked
+    otherwise than then, or dead. One query."""
+    rows = ProbeSchedule.objects.filter(Q(probed_at=None) | Q(failures__gt=0), release=release)
+    return set(rows.values_list("endpoint_id", flat=True))
 
 
 def plan_next(*, release: Release, reached: Mapping[int | None, bool]) -> None:
@@ -89,15 +103,15 @@ def _of(reached: Mapping[int | None, bool]) -> Q:
 
 
 def keep_schedule(event: Event) -> None:
-    """Subscriber: a release or an endpoint came, moved or was closed; what is new is due at once."""
+    """Subscriber: a release or an endpoint came, moved or was closed; what is new or changed is due at once."""
     release = Release.objects.get(pk=event.release_id)
     if release.is_closed:
         ProbeSchedule.objects.filter(release=release).delete()
         return
-    if event.verb == "registry.endpoint.changed":
+    if event.verb == "registry.endpoint.changed" and not set(HOW_ASKED).isdisjoint(event.data["changed"]):
         moved = release.endpoints.filter(pk=int(event.subject.rpartition("/")[2])).first()
         ProbeSchedule.objects.filter(endpoint=moved).update(
-            host=_host(moved.url) if moved else "", due_at=timezone.now(), failures=0
+            host=_host(moved.url) if moved else "", due_at=timezone.now(), failures=0, probed_at=None
         )
     schedule_visits(release=release)
 
@@ -138,7 +152,10 @@ def resume_abandoned(*, now: datetime | None = None) -> int:
 
 
 def expire_findings(*, now: datetime | None = None) -> int:
-    """Mark what counts no longer, one event per release; how many findings."""
+    """Mark what counts no longer, one event per release; how many findings.
+
+    The event names the items that nothing verifies any more.
+    """
     now = now or timezone.now()
     stale = Finding.objects.current().filter(expired_at=None, expires_at__lte=now)
     count = 0
@@ -149,6 +166,8 @@ def expire_findings(*, now: datetime | None = None) -> int:
             if not rows:
                 continue
             Finding.objects.filter(pk__in=[pk for pk, _, _ in rows]).update(expired_at=now)
+            verifying = Finding.objects.fresh(now).filter(release_id=release_id, verdict=Verdict.VERIFIED)
+            still = set(verifying.values_list("item_key", flat=True))
             journal.record(
                 verb="evidence.finding.expired",
                 actor=None,
@@ -156,7 +175,7 @@ def expire_findings(*, now: datetime | None = None) -> int:
                 release_id=release_id,
                 data={
                     "findings": len(rows),
-                    "verified": sorted({key for _, key, verdict in rows if key and verdict == "verified"}),
+                    "verified": sorted({key for _, key, verdict in rows if key and verdict == "verified"} - still),
                 },
             )
             count += len(rows)

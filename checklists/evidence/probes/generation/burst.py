@@ -32,7 +32,15 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.generation.requests import MAX_TOKENS, Tiny
-from checklists.evidence.probes.generation.sending import Sent, counted, failed, forbidden, send, usual_request
+from checklists.evidence.probes.generation.sending import (
+    Sent,
+    as_known,
+    counted,
+    failed,
+    forbidden,
+    send,
+    usual_request,
+)
 from checklists.evidence.probes.metrics_page import page_stack, read_page
 from checklists.evidence.stacks import Stack
 
@@ -98,6 +106,7 @@ class Burst(Probe):
         alone = await send(visit, request)
         if not alone.ok:
             return failed(alone)
+        request = as_known(request, alone)
         answers, queue, seconds = await _burst(visit, request)
         summary = _summary(answers)
         # What we hung up on may still be worked through: it is given twice the time that it would take one by one.

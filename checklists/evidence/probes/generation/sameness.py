@@ -48,7 +48,7 @@ from checklists.evidence.probes.generation.fingerprint import (
     unsteady,
 )
 from checklists.evidence.probes.generation.requests import vector_of
-from checklists.evidence.probes.generation.sending import TIMEOUT_S, forbidden, model_of, words_of
+from checklists.evidence.probes.generation.sending import TIMEOUT_S, claimed_of, forbidden, model_of, words_of
 from checklists.evidence.stacks import Stack
 
 NAMES = ("model_id", "version", "revision", "artifact_digest")  # claims whose truth sameness carries along
@@ -58,7 +58,7 @@ SERVES_NONE = ("kserve", "torchserve", "comfyui", "speaches")
 class Fingerprint(Probe):
     """A fixed set of short prompts at temperature 0 with a fixed seed, each asked twice, with log probabilities where
     they are offered; for embedding models the vectors of the same texts. Compared with the fingerprint that was stored
-    at sign-off, and with those of the release's other endpoints.
+    at sign-off, and with those that the same run took of the release's other endpoints.
 
     By log probabilities, and how far the other word was behind where answers part (nats, the mean over the prompts):
     verified up to 0.003, or three times the server's own noise, at most 0.015; contradicted from 0.5. Without them by
@@ -123,16 +123,13 @@ class Fingerprint(Probe):
         return {
             "set": SET,
             "model": model,
+            "named": names_of(claimed_of(visit, self.items[0])),
             "prompts": first,
             "digest": fingerprint.digest_of(first),
             "repeat": repeat.numbers,
             "cached": _cached(ids, asking.take_ids()),
-            "reference": _reference(facts.get("fingerprint")),
-            "others": [
-                reference
-                for each in list_of(facts.get("fingerprints"))[:10]
-                if (reference := _reference(each)) and reference["endpoint"] != visit.target.name
-            ],
+            "reference": reference_of(facts.get("fingerprint")),
+            "others": [],  # put in when those of the same run are recorded
         }
 
     def judge(
@@ -175,6 +172,8 @@ class Fingerprint(Probe):
             reason = f"No fingerprint was stored at a sign-off yet, so there is none to compare with.{beside}"
             return dataclasses.replace(base, reason=reason)
         verdict, told = _against(prompts, reference, repeat)
+        signed = dict_of(reference.get("claims"))
+        renamed = any(text_of(claims.get(name)) != text_of(signed.get(name)) for name in signed)
         since = (
             f"since {text_of(reference.get('taken_at'))[:10]}"
             if text_of(reference.get("taken_at"))
@@ -185,13 +184,15 @@ class Fingerprint(Probe):
             CONTRADICTED: f"Another model, quantisation or system prompt {since}: {told}.",
             INCONCLUSIVE: f"Drift {since}: {told}.",
         }
-        signed = dict_of(reference.get("claims"))
         if verdict == VERIFIED and not any(text_of(claims.get(name)) for name in NAMES):
             verdict = INCONCLUSIVE
             words[verdict] = f"The same answers {since}: {told}. But nothing is claimed of which model it is."
-        elif verdict == VERIFIED and any(text_of(claims.get(name)) != text_of(signed.get(name)) for name in signed):
+        elif verdict == VERIFIED and renamed:
             verdict = INCONCLUSIVE
             words[verdict] = f"The same answers {since}: {told}. But another name was claimed when it was signed off."
+        elif verdict == CONTRADICTED and renamed:
+            verdict = INCONCLUSIVE
+            words[verdict] = f"Another model {since}: {told}. But another name was claimed then, too."
         if verdict != CONTRADICTED and strange:
             return dataclasses.replace(base, verdict=CONTRADICTED, reason=f"{words[verdict]} {strange}")
         return dataclasses.replace(base, verdict=verdict, reason=words[verdict])
@@ -285,7 +286,12 @@ def _told(rows: list[Any]) -> list[tuple[str, float]]:
     ]
 
 
-def _reference(stored: Any) -> dict[str, Any] | None:
+def names_of(claims: Mapping[str, Any]) -> dict[str, str]:
+    """What of the claims says which model it is."""
+    return {name: text_of(claims[name]) for name in NAMES if name in claims}
+
+
+def reference_of(stored: Any) -> dict[str, Any] | None:
     """A stored fingerprint, as far as it is one: of this set, with prompts."""
     found = dict_of(stored)
     prompts = {key: dict_of(entry) for key, entry in dict_of(found.get("prompts")).items() if key in PROMPTS}
@@ -295,7 +301,7 @@ def _reference(stored: Any) -> dict[str, Any] | None:
         "prompts": prompts,
         "endpoint": text_of(found.get("endpoint")),
         "taken_at": text_of(found.get("taken_at")),
-        "claims": {name: text_of(value) for name, value in dict_of(found.get("claims")).items() if name in NAMES},
+        "claims": names_of(dict_of(found.get("claims"))),
     }
 
 

@@ -156,6 +156,15 @@ async def _send(visit: Visit, request: Tiny, timeout_s: float, in_turn: bool) ->
     return Sent(request, answer, stream, "")
 
 
+def as_known(request: Tiny, sent: Sent) -> Tiny:
+    """A request without the options that the server, as it answered one like it, turned out not to know."""
+    known, payload = sent.request.payload, request.payload
+    if not isinstance(payload, dict) or not isinstance(known, dict):
+        return request
+    kept = {key: value for key, value in payload.items() if key in known or key not in OPTIONAL}
+    return dataclasses.replace(request, payload=kept)
+
+
 def failed(sent: Sent) -> Observation:
     """A tiny request without an answer, as an observation."""
     error = problem(sent.answer)["error"] if not sent.answer.ok else "no_content"

@@ -39,13 +39,20 @@ class Stream:
         return number_of(self.usage.get("completion_tokens"))
 
     @property
-    def per_token_s(self) -> float | None:
-        """Seconds from one token to the next; ``None`` where the server counted none, or where its count includes
-        reasoning that came before the first content."""
+    def per_token_s(self) -> tuple[float, float] | None:
+        """Seconds from one token to the next, at least and at most.
+
+        The server counts the tokens of the first chunk and those without text, such as the end mark, too: there were at
+        least as many after the first chunk as there were chunks. ``None`` where all came in one chunk, where the server
+        counted none, or where its count includes reasoning that came before the first content.
+        """
         tokens = self.tokens
         if not tokens or tokens < 2 or self.first_content_s is None or self.last_s is None or self.first_reasoning_s:
             return None
-        return (self.last_s - self.first_content_s) / (tokens - 1)
+        if self.content_chunks < 2:
+            return None
+        span = self.last_s - self.first_content_s
+        return span / (tokens - 1), span / min(tokens - 1, self.content_chunks - 1)
 
     def feed(self, seconds: float, data: bytes) -> bool:
         """Take the next bytes; True when the stream has said that it is over."""
