@@ -91,7 +91,7 @@ def test_the_release_before_is_asked_with_its_own_credentials_where_its_owner_al
 
         said = verdict()
         assert said[0] == "inconclusive"
-        assert "not allowed by its owner" in said[1]
+        assert "does not allow requests that generate" in said[1]
         assert old.seen == []
         release.endpoints.update(may_generate=True)
         assert verdict()[0] == "verified"

@@ -9,7 +9,7 @@ _CHIP = re.compile(r"(?!hbm|sxm|pcie|gddr|nvl|gpu)(?:[a-z]{1,3}\d{1,4}[a-z]{0,2}
 _MEMORY = re.compile(r"\d+gb\Z")
 # Of cards that are called by a number, what tells one from another of the same number.
 _KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"})
-_INSTANCES = re.compile(r"\d*xlarge|highgpu|megagpu|standard")
+_INSTANCES = re.compile(r"xlarge|highgpu|megagpu|standard")
 _OTHERWISE = re.compile(r"[/,;|+&\n]|\bor\b|\band\b")
 # Of a superchip the name tells the memory of its CPU.
 _SUPERCHIPS = frozenset({"gh200"})
