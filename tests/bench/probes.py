@@ -5,10 +5,10 @@
 Everything runs on loopback, on whatever database the tests run on. Each size probes that many endpoints, every one with
 an address of its own, with the cheap set of probes, by two workers that do real scheduled runs (claim, visit, judge,
 record): once for the first time and once again when all of it is due; rates and memory are those of the second time.
-The same number of requests is then sent to the same addresses by the HTTP library alone, and the exporter is asked to
-probe them. Absolute numbers mean little on a shared machine; the ratios are taken within one run of this program. The
-processor time of each side (``cpu_ms``, by request; of the exporter with whoever asks it) tells what a rate would be if
-nothing else ran.
+The same number of requests is then sent to the same addresses by a bare HTTP client (httpcore2, on the h11 that probes
+use too), and the exporter is asked to probe them. Absolute numbers mean little on a shared machine; the ratios are
+taken within one run of this program. The processor time of each side (``cpu_ms``, by request; of the exporter with
+whoever asks it) tells what a rate would be if nothing else ran.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def timed(asking: Coroutine[Any, Any, None]) -> dict[str, float]:
 
 
 async def bare(first: int, count: int, each: int, port: int) -> None:
-    """``each`` GETs to every address over one connection, by the HTTP library and nothing else."""
+    """``each`` GETs to every address over one connection, by a bare HTTP client and nothing else."""
     import httpcore2
 
     numbers = iter(range(first, first + count))
