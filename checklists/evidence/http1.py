@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import h11
@@ -10,6 +11,7 @@ from checklists.evidence.network import CheckedStream
 
 KEEP_ALIVE_S = 5.0
 MAX_HEAD = 100 * 1024  # bytes of a head, or of whatever else is not complete
+SENT_FIRST = 64 * 1024  # bytes of a request that are sent before the answer is looked for; more of them meanwhile
 
 
 class ClosedEarly(Exception):
@@ -24,10 +26,12 @@ class Connection:
         self.stream = stream
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._until = 0.0
+        self._whole = True  # whether the request was sent to its end
 
     async def ask(self, request: h11.Request, body: bytes = b"") -> h11.Response:
         """Send a request, head and body together; the head of the answer, interim ones passed over.
 
+        Who refuses a request that is too large may read no more of it: then no more is sent.
         Like everything here it raises ``FetchError``, ``ClosedEarly``, and ``h11.ProtocolError`` for what is not HTTP.
         The connection is closed then.
         """
@@ -35,15 +39,33 @@ class Connection:
             data = self._state.send(request)
             if body:
                 data += self._state.send(h11.Data(data=body))
-            await self.stream.send(data + self._state.send(h11.EndOfMessage()))
-            while isinstance(event := await self._event(), h11.InformationalResponse):
-                pass
-            if isinstance(event, h11.Response):
-                return event
-            raise ClosedEarly
+            data += self._state.send(h11.EndOfMessage())
+            if len(data) > SENT_FIRST:
+                return await self._head_while_sending(data)
+            await self.stream.send(data)
+            return await self._head()
         except BaseException:
             self.stream.close()
             raise
+
+    async def _head(self) -> h11.Response:
+        while isinstance(event := await self._event(), h11.InformationalResponse):
+            pass
+        if isinstance(event, h11.Response):
+            return event
+        raise ClosedEarly
+
+    async def _head_while_sending(self, data: bytes) -> h11.Response:
+        sending = asyncio.create_task(self.stream.send(data))
+        try:
+            head = await self._head()
+            if head.status_code < 400:
+                await sending
+            return head
+        finally:
+            self._whole = sending.done()
+            sending.cancel()
+            await asyncio.wait([sending])  # the loop writes to the socket until then, which is not to be closed before
 
     async def piece(self) -> bytes:
         """The next piece of the answer's body, empty at its end."""
@@ -68,7 +90,8 @@ class Connection:
     def release(self) -> bool:
         """The exchange is over: whether another one may follow; else the connection is closed."""
         state = self._state
-        if state.our_state is h11.DONE and state.their_state is h11.DONE and not any(state.trailing_data):
+        over = state.our_state is h11.DONE and state.their_state is h11.DONE and not any(state.trailing_data)
+        if over and self._whole:
             state.start_next_cycle()
             self._until = time.monotonic() + KEEP_ALIVE_S
             return True

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import ssl
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from checklists.evidence.client import FetchError
 from checklists.evidence.redaction import MASK
-from tests.evidence.loopback import Request, fetch, loopback_client, serving
+from tests.evidence.loopback import Request, fetch, loopback_client, run, serving
 
 
 def test_an_allowed_server_is_reached_and_told_its_own_name() -> None:
@@ -260,6 +263,39 @@ def test_what_is_not_http_is_a_protocol_error(junk: bytes) -> None:
     with serving(handle) as server, pytest.raises(FetchError) as failure:
         fetch(loopback_client(), "GET", server.url)
     assert failure.value.kind in ("protocol", "unreachable")
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_an_answer_is_read_although_the_server_takes_no_more_of_the_request(secure: bool, tmp_path: Path) -> None:
+    """Gateways refuse too large a body by its length, and may leave the connection open without reading the rest."""
+    context = certificate(tmp_path, "models.example", 90) if secure else None
+    tls = trusting(tmp_path, "models.example") if secure else ssl.create_default_context()
+    over = threading.Event()
+
+    def refuse(listener: socket.socket) -> None:
+        for answer in (b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig", b"HTTP/1.1 204 No Content\r\n\r\n"):
+            connection, _ = listener.accept()
+            if context is not None:
+                connection = context.wrap_socket(connection, server_side=True)
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+                if b"413" in answer:
+                    over.wait(5)
+
+    async def ask() -> list[int]:
+        client = loopback_client(timeout_s=3, tls=tls, resolver=lambda host, port: ["127.0.0.1"])
+        async with client.session() as session:
+            refused = await session.fetch("POST", url, content=bytes(16 * 1024 * 1024))
+            over.set()
+            return [refused.status, (await session.fetch("GET", url)).status]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(6)
+        url = f"http{'s' if secure else ''}://models.example:{listener.getsockname()[1]}/v1"
+        served = pool.submit(refuse, listener)
+        assert run(ask()) == [413, 204]
+        served.result()
 
 
 def test_nobody_listening_is_unreachable() -> None:
