@@ -32,6 +32,13 @@ H100, A100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB"
         ("RTX4090", "NVIDIA GeForce RTX 4090", True),
         ("RTX 4080", "NVIDIA GeForce RTX 4090", False),
         ("80 GB", H100, None),
+        ("any GPU with FP8", H100, None),
+        ("Ampere or newer (bf16, sm80)", A100, None),
+        ("A100 or newer", H100, None),
+        ("≥ A100", H100, None),
+        ("A100 (min 40 GB)", A100, None),
+        ("int4 on L4", "NVIDIA L4", True),
+        ("A100+", H100, None),
         ("the fast ones", H100, None),
     ],
 )

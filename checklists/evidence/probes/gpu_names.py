@@ -7,6 +7,12 @@ import re
 # H100, L40S, MI300X, T4, 4090, GH200, A10G: letters and digits; generations such as "HBM3" or "SXM5" are no chips.
 _CHIP = re.compile(r"(?!hbm|sxm|pcie|gddr|nvl|gpu)(?:[a-z]{1,3}\d{1,4}[a-z]{0,2}|gaudi\d|\d{4})\Z")
 _MEMORY = re.compile(r"\d+gb\Z")
+# What looks like a chip and is a number format, or a generation that several chips have.
+_NO_CHIP = re.compile(r"(?:fp|bf|int|nf|mx|sm|cc)\d+\Z")
+# Who writes this means more types than are named.
+_AT_LEAST = re.compile(
+    r"(?<=\w)\+(?!\s*\w)|[≥>]|\b(?:newer|later|better|higher|above|least|min|minimum|similar|equivalent|class)\b", re.I
+)
 # Of cards that are called by a number, what tells one from another of the same number.
 _KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"})
 _INSTANCES = re.compile(r"xlarge|highgpu|megagpu|standard")
@@ -26,7 +32,9 @@ def same_gpu(claimed: str, told: str) -> bool | None:
     found = [_same(ours, theirs, chips) for ours in _types(claimed)] if chips else []
     if not found or ("mig" in theirs and "mig" not in _words(claimed)):
         return None
-    return True if True in found else None if None in found else False
+    if True in found:
+        return True
+    return None if None in found or _AT_LEAST.search(claimed) else False
 
 
 def _same(ours: set[str], theirs: set[str], chips: set[str]) -> bool | None:
@@ -53,7 +61,7 @@ def _types(text: str) -> list[set[str]]:
 
 
 def _chips(words: set[str]) -> set[str]:
-    return {word for word in words if _CHIP.match(word) and not _MEMORY.match(word)}
+    return {word for word in words if _CHIP.match(word) and not _MEMORY.match(word) and not _NO_CHIP.match(word)}
 
 
 def _words(text: str) -> set[str]:
