@@ -39,8 +39,9 @@ _MARKED = {
 # What a body calls a secret: as a JSON field, a parameter of an address, or a header.
 _CALLED_SECRET = re.compile(
     r"((?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|secret(?:[_-]?key)?|passw(?:or)?d|authorization)"
-    r"[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{6,})"
-    r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>]{16,})",  # short ones are words of a language model
+    r"[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>{}\[\]]{6,})"
+    # Of a language model's a token is a word or a piece of one: short, or without a digit.
+    r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)(?=[^\s\"'&,;<>{}\[\]\d]{0,100}\d)([^\s\"'&,;<>{}\[\]]{16,})",
     re.IGNORECASE,
 )
 _CALLS = ("key", "secret", "passw", "authorization", *(f"token{end}" for end in "\"'=: "))
@@ -128,9 +129,12 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     return body
 
 
+# No name@v1.2, and no file of a model: what comes last is a domain's, in letters.
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}(?![A-Za-z0-9-])"
-)  # no name@v1.2
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@(?:[A-Za-z0-9-]{1,63}\.){1,8}"
+    r"(?!(?i:gguf|ggml|bin|pt|pth|onnx|engine|plan|json|safetensors)(?![A-Za-z0-9-]))"
+    r"(?:[A-Za-z]{2,63}|xn--[A-Za-z0-9-]{1,59})(?![A-Za-z0-9-])"
+)
 
 
 def without_addresses(value: Any) -> Any:

@@ -72,6 +72,9 @@ def test_the_memory_in_the_name_of_a_superchip_is_that_of_its_cpu() -> None:
         ("MI300X", "102-G30211-00"),
         ("Gaudi 2", "HL-225"),
         ("p5.48xlarge", H100),
+        ("A10", "NVIDIA A10G"),  # as many people call it
+        ("no H100", H100),
+        ("anything but not A100", A100),
     ],
 )
 def test_a_name_that_may_mean_another_gpu_or_none_decides_nothing(claimed: str, told: str) -> None:

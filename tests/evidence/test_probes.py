@@ -258,7 +258,11 @@ def test_a_health_route_that_says_otherwise_or_is_a_web_page_shows_no_health(bod
     with serving(routes({**VLLM, "/health": lambda request: request.reply(200, body, kind)})) as server:
         observation = observe("endpoint.health", server, stack="vllm")
     assert judge("endpoint.health", None, {}, observation).verdict == "inconclusive"
-    with serving(routes({**VLLM, "/health": {"status": "running"}})) as server:
+
+
+@pytest.mark.parametrize("state", ["running", "no errors", "ok (0 errors)", "healthy, nothing is down"])
+def test_a_health_route_that_says_it_is_well_shows_health(state: str) -> None:
+    with serving(routes({**VLLM, "/health": {"status": state}})) as server:
         observation = observe("endpoint.health", server, stack="vllm")
     assert judge("endpoint.health", None, {}, observation).verdict == "verified"
 

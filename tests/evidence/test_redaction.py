@@ -65,9 +65,23 @@ def test_what_a_body_calls_a_secret_or_what_has_the_shape_of_one_is_not_kept(tex
     assert MASK in redact_body(text, ())
 
 
-def test_words_that_a_model_says_are_kept() -> None:
-    said = '{"token": " Preflight", "logprob": -0.1, "tokens": 17, "usage": {"completion_tokens": 12}}'
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"token": " Preflight", "logprob": -0.1, "tokens": 17, "usage": {"completion_tokens": 12}}',
+        '{"token": "internationalization"}',
+        '{"secret":false}',
+        '{"id": "nomic-embed@q4.gguf"}',
+        "deepseek-r1@2025-01-20.v2",
+    ],
+)
+def test_words_that_a_model_says_and_names_that_it_has_are_kept(said: str) -> None:
     assert redact_body(said, ()) == said
+
+
+@pytest.mark.parametrize("address", ["a.b@example.com", "ops@team.xn--p1ai", "x@bin.io", "me@json.example.org"])
+def test_addresses_of_people_go(address: str) -> None:
+    assert redact_body(f"ask {address}.", ()) == f"ask {MASK}."
 
 
 def test_our_own_key_goes_however_an_answer_spells_it() -> None:

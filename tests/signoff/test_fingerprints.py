@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from checklists.evidence import runner, services
-from checklists.evidence.models import Finding, ProbeSchedule, ReferenceFingerprint
+from checklists.evidence.models import Finding, ProbeSchedule, ReferenceFingerprint, RunReason
 from checklists.signoff.services import sign, submit
 from tests.build import answer_everything, answer_of, make_endpoint, make_model, make_release, save
 from tests.evidence.generating import Generator, completion
@@ -92,6 +92,28 @@ def test_the_endpoints_of_one_release_are_compared_with_each_other(team: Any, al
         assert apart[name, ITEM].verdict == "contradicted"
         assert f"The endpoint {beside} answers otherwise" in apart[name, ITEM].reason
         assert "The release's other endpoints answer alike" in again[name, ITEM].reason
+
+
+def test_another_model_at_one_endpoint_stays_contradicted_when_only_the_other_is_asked_again(
+    team: Any, alice: Any, edition: Any
+) -> None:
+    release = make_release(make_model(team, alice), alice)
+    other = Weights()
+    with serving(Generator(answer=Weights()).handler()) as first, serving(Generator(answer=other).handler()) as second:
+        alone = make_endpoint(release, alice, name="eu-1", url=first.url, stack="vllm", may_generate=True)
+        make_endpoint(release, alice, name="us-1", url=second.url, stack="vllm", may_generate=True)
+        save(answer_of(release, ITEM), alice, claims={"model_id": "tiny"})
+        probe_all(release)
+        services.keep_fingerprints(release=release, submission_number=1)
+        other.loaded = "two"
+        both = probe_all(release)
+        assert {both[name, ITEM].verdict for name in ("eu-1", "us-1")} == {"contradicted"}
+        ProbeSchedule.objects.filter(endpoint=alone).update(probed_at=None)
+        run = services.request_run(release=release, reason=RunReason.SCHEDULED)
+        client = loopback_client(timeout_s=5.0)
+        runner.perform_runs(run_ids=[run.pk], client=client, only=lambda probe: probe.key == PROBE)
+    found = Finding.objects.current().filter(release=release, probe=PROBE, item_key=ITEM)
+    assert dict(found.values_list("endpoint_name", "verdict")) == {"eu-1": "verified", "us-1": "contradicted"}
 
 
 def test_a_server_that_contradicts_itself_is_compared_with_nobody_and_not_kept(

@@ -527,9 +527,14 @@ _ILL = re.compile(
 )
 
 
+_NONE = re.compile(
+    r"\b(?:no|0|zero|without|nothing is)\s+(?:any\s+)?(?:errors?|warnings?|fail\w*|outages?|down)\b", re.I
+)
+
+
 def sounds_ill(state: str) -> bool:
     """Whether a state in words is anything but a clean bill of health."""
-    return bool(_ILL.search(re.sub(r"[_-]+", " ", state)))
+    return bool(_ILL.search(_NONE.sub(" ", re.sub(r"[_-]+", " ", state))))
 
 
 def joined(parts: list[str], limit: int = 6) -> str:

@@ -13,6 +13,9 @@ _NO_CHIP = re.compile(r"(?:fp|bf|int|nf|mx|sm|cc)\d+\Z")
 _AT_LEAST = re.compile(
     r"(?<=\w)\+(?!\s*\w)|[≥>]|\b(?:newer|later|better|higher|above|least|min|minimum|similar|equivalent|class)\b", re.I
 )
+_DENIED = re.compile(r"\b(?:no|not|never|without|except|excluding)\b", re.I)
+# Types that people call by another's name: which one is meant is not clear.
+_CALLED = {"a10g": "a10"}
 # Of cards that are called by a number, what tells one from another of the same number.
 _KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"})
 _INSTANCES = re.compile(r"xlarge|highgpu|megagpu|standard")
@@ -25,12 +28,12 @@ def same_gpu(claimed: str, told: str) -> bool | None:
     """Whether ``told``, the name of one GPU, is what a claim means, which may name several types (``H100 or A100``).
 
     The chip must be the same, and the memory where both tell it. ``None`` where that is not clear: one of them names no
-    chip, or a slice of a GPU, or a card whose number several cards have.
+    chip, or a slice of a GPU, or a card whose number several cards have, or the claim says what it is not.
     """
     theirs = _words(told)
     chips = _chips(theirs)
     found = [_same(ours, theirs, chips) for ours in _types(claimed)] if chips else []
-    if not found or ("mig" in theirs and "mig" not in _words(claimed)):
+    if not found or _DENIED.search(claimed) or ("mig" in theirs and "mig" not in _words(claimed)):
         return None
     if True in found:
         return True
@@ -39,7 +42,8 @@ def same_gpu(claimed: str, told: str) -> bool | None:
 
 def _same(ours: set[str], theirs: set[str], chips: set[str]) -> bool | None:
     if not _chips(ours) & chips:
-        return None if any(map(_INSTANCES.search, ours)) else False
+        called = {_CALLED.get(chip) for chip in chips}
+        return None if _chips(ours) & called or any(map(_INSTANCES.search, ours)) else False
     if any(chip.isdigit() for chip in _chips(ours) & chips) and ours & _KINDS != theirs & _KINDS:
         return None
     memory = ({word for word in words if _MEMORY.match(word)} for words in (ours, theirs))
