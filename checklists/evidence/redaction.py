@@ -91,20 +91,24 @@ def redact(value: Any, secrets: Iterable[str] = ()) -> Any:
     """The same JSON value with every secret, and everything shaped like a token, replaced by dots; keys as well.
 
     What no database holds (NUL, half a surrogate pair, infinity) goes too: a server's answer may spell it."""
-    return _walk(value, _pattern(frozenset(secrets)))
+    ours = frozenset(secrets)
+    return _walk(value, _pattern(ours), _pattern(frozenset(filter(_NUMERIC.fullmatch, ours))))
 
 
 _LISTS = (list, tuple)
+_NUMERIC = re.compile(r"[0-9.e+-]{8,}")  # a key that an answer can spell as a number; a shorter one is any number
 
 
-def _walk(value: Any, pattern: re.Pattern[str] | None) -> Any:
+def _walk(value: Any, pattern: re.Pattern[str] | None, numeric: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
         return _storable(pattern.sub(MASK, value) if pattern else value)
     if isinstance(value, dict):
-        return {_walk(str(key), pattern): _walk(item, pattern) for key, item in value.items()}
+        return {_walk(str(key), pattern, None): _walk(item, pattern, numeric) for key, item in value.items()}
     if isinstance(value, _LISTS):
-        return [_walk(item, pattern) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_walk(item, pattern, numeric) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return MASK if numeric and value is not None and numeric.search(repr(value)) else value
 
 
 @functools.lru_cache(maxsize=2048)

@@ -121,6 +121,14 @@ def test_a_short_secret_does_not_eat_longer_words() -> None:
     assert redact("production and prod", {"prod"}) == f"production and {MASK}"
 
 
+def test_a_key_of_digits_goes_as_a_number_too_and_a_short_one_leaves_numbers_alone() -> None:
+    assert redact({"key": 1234567890, "at": [5, 0.5, True, None]}, {"12345678"}) == {
+        "key": MASK,
+        "at": [5, 0.5, True, None],
+    }
+    assert redact([1, 12.1], {"1"}) == [1, 12.1]
+
+
 def test_bodies_lose_long_secrets() -> None:
     assert redact_bytes(b'{"echo": "open-sesame"}', {"open-sesame"}) == f'{{"echo": "{MASK}"}}'.encode()
 
