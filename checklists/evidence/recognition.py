@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from checklists.evidence.stacks import GATEWAYS, GENERIC, STACKS, Sign, Stack, places
 
 if TYPE_CHECKING:
-    from checklists.evidence.probes.base import Answer
+    from checklists.evidence.probes.visit import Answer
 
 FIRST = "/v1/models"
 SHARED = "/metrics"  # where the prefix of the names tells many stacks apart

@@ -31,7 +31,7 @@ from checklists.evidence.facts import release_facts
 from checklists.evidence.models import Finding, ProbeRun, RunReason
 from checklists.evidence.pace import Deadline
 from checklists.evidence.probes import PROBES, Observation, Probe, Target, Visit
-from checklists.evidence.probes.base import apart
+from checklists.evidence.probes.visit import apart
 from checklists.evidence.services.runs import HEARTBEAT_S
 from checklists.registry.models import Endpoint, Release
 

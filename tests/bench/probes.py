@@ -88,7 +88,7 @@ def replies() -> dict[bytes, bytes]:
     import django
 
     django.setup()
-    from tests.evidence.test_probes import VLLM
+    from tests.evidence.known_servers import VLLM
 
     found = {}
     for route, body in VLLM.items():

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from checklists.evidence import metrics
-from checklists.evidence.probes.base import Target
 from checklists.evidence.probes.generation import counters
+from checklists.evidence.probes.visit import Target
 from tests.evidence import loopback
 from tests.evidence.generating import Generator, error, judge, look
 from tests.evidence.loopback import Request, routes, serving

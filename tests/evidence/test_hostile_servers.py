@@ -25,9 +25,9 @@ from checklists.registry import services as registry
 from tests.evidence import true_reasons as true
 from tests.evidence.faults import FAULTS, FaultServer, fault_server
 from tests.evidence.full_claims import CLAIMS, MODEL
+from tests.evidence.known_servers import VLLM
 from tests.evidence.loopback import LOOPBACK, Request, loopback_client, routes, run, serving
 from tests.evidence.test_client import certificate, trusting
-from tests.evidence.test_probes import VLLM
 
 PATIENCE_S = 20.0  # with a server that only makes us work: this machine may be busy
 AT_ONCE = 6
@@ -481,7 +481,7 @@ GREEDY = ("endless", "huge_string", "label_bomb", "million_series", "sse_events"
 
 def test_the_memory_of_a_worker_stays_bounded_and_the_next_endpoint_is_probed(hostile: FaultServer) -> None:
     """Peak resident memory over that of a process which has probed one endpoint (MiB)."""
-    from checklists.evidence.probes import base
+    from checklists.evidence.probes import visit as visits
 
     with serving(routes(VLLM)) as good:
         at_once = 4
@@ -492,7 +492,7 @@ def test_the_memory_of_a_worker_stays_bounded_and_the_next_endpoint_is_probed(ho
     came = json.loads(done.stdout.splitlines()[-1])
     # Of one visit: what is remembered, what is kept (as text, up to four bytes a character), a burst of twenty answers
     # under way (as they come, and once more as a whole), and a page of metrics as objects, some twenty times its text.
-    visit = base.MAX_REMEMBERED + 4 * base.MAX_BODIES + burst.AT_ONCE * 3 * true.CAP + 20 * true.CAP
+    visit = visits.MAX_REMEMBERED + 4 * visits.MAX_BODIES + burst.AT_ONCE * 3 * true.CAP + 20 * true.CAP
     assert came["peak"] - came["baseline"] < at_once * visit / 1024**2, came
     for fault in GREEDY:
         assert came["verdicts"][f"good after {fault}"] == "verified"

@@ -17,8 +17,8 @@ from checklists.journal.models import Event
 from checklists.journal.services import verify
 from checklists.registry import services as registry
 from portal.processes import Process
+from tests.evidence.known_servers import VLLM
 from tests.evidence.loopback import Request, routes, serving
-from tests.evidence.test_probes import VLLM
 
 pytestmark = pytest.mark.celery_worker
 

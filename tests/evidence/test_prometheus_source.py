@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checklists.evidence.client import Response
-from checklists.evidence.probes.base import Answer, Target, Visit
+from checklists.evidence.probes.visit import Answer, Target, Visit
 from checklists.evidence.sources.prometheus import (
     MAX_QUERY,
     MAX_SERIES,

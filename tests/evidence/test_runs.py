@@ -23,8 +23,8 @@ from checklists.evidence.services.schedule import due_schedules
 from checklists.journal.errors import Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
 from checklists.registry import services as registry
+from tests.evidence.known_servers import KEY, MODEL, VLLM
 from tests.evidence.loopback import Server, loopback_client, routes, serving
-from tests.evidence.test_probes import KEY, MODEL, VLLM
 
 pytestmark = pytest.mark.django_db
 

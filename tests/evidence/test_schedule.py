@@ -22,8 +22,8 @@ from checklists.evidence.services.retention import Dropped
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
 from checklists.journal.models import Event
 from checklists.registry import services as registry
+from tests.evidence.known_servers import VLLM
 from tests.evidence.loopback import Request, loopback_client, routes, serving
-from tests.evidence.test_probes import VLLM
 
 pytestmark = pytest.mark.django_db
 

@@ -23,8 +23,8 @@ from tests.api.conftest import Api
 from tests.build import answer_everything, make_endpoint, make_model, make_release, save
 from tests.conftest import Cast
 from tests.evidence.generating import Generator
+from tests.evidence.known_servers import VLLM
 from tests.evidence.loopback import Request, loopback_client, routes, serving
-from tests.evidence.test_probes import VLLM
 from tests.web.steps import at, signed_in, text
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from checklists.evidence.probes.access import AccessControl
-from checklists.evidence.probes.base import Claims, Judgement, Observation, Probe, Target, Visit
+from checklists.evidence.probes.base import Judgement, Probe
 from checklists.evidence.probes.capacity import Capacity
 from checklists.evidence.probes.generation import (
     Burst,
@@ -29,6 +29,7 @@ from checklists.evidence.probes.running_image import RunningImage
 from checklists.evidence.probes.serving_arguments import ServingArguments
 from checklists.evidence.probes.stack import StackRecognition
 from checklists.evidence.probes.tls import TlsAndHeaders
+from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 
 __all__ = ["PROBES", "Claims", "Judgement", "Observation", "Probe", "Target", "Visit", "probed_items"]
 

@@ -8,19 +8,16 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     inconclusive,
     joined,
     list_of,
-    tells_of_failure,
     text_of,
 )
+from checklists.evidence.probes.condition import tells_of_failure
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Route
 
 WORDS = {

@@ -28,11 +28,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     inconclusive,
     joined,
@@ -43,6 +40,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 from checklists.journal.errors import Invalid
 from checklists.registry.architecture import Architecture, shape

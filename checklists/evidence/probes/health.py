@@ -7,20 +7,17 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     fact_error,
     inconclusive,
     list_of,
     number_of,
     plain,
-    sounds_ill,
-    state_of,
     text_of,
 )
+from checklists.evidence.probes.condition import sounds_ill, state_of
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 from checklists.evidence.units import milliseconds
 

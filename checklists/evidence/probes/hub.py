@@ -15,12 +15,8 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -31,6 +27,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.release import CHANGED
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.sources.alertmanager import kept_only
 from checklists.evidence.stacks import Stack
 

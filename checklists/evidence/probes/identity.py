@@ -9,11 +9,8 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -32,6 +29,7 @@ from checklists.evidence.probes.serving import (
     tail_of,
     unsaid,
 )
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import STACKS, Stack
 
 __all__ = ["Identity", "same_name", "served_models"]

@@ -14,12 +14,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Target,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -32,6 +28,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.metrics_page import page_stack, place_of, read_page
+from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.stacks import PHASES, Meaning, Stack
 from checklists.evidence.units import factor
 

@@ -8,11 +8,8 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -24,6 +21,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import STACKS, Stack
 
 TOKEN_UNITS = {"", "token", "tokens", "tok"}

@@ -13,12 +13,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -30,6 +26,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.sources.selectors import is_metric
 from checklists.evidence.stacks import (
     CACHE_MEANINGS,

@@ -16,11 +16,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -28,14 +25,13 @@ from checklists.evidence.probes.base import (
     list_of,
     nothing_claimed,
     plain,
-    sounds_ill,
-    state_of,
-    tells_of_failure,
     text_of,
     texts_of,
 )
 from checklists.evidence.probes.capacity import size_of
+from checklists.evidence.probes.condition import sounds_ill, state_of, tells_of_failure
 from checklists.evidence.probes.identity import same_name
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS
 from checklists.journal.errors import Invalid
 from checklists.registry import modelspec

@@ -12,11 +12,7 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
-    Visit,
     dict_of,
     joined,
     list_of,
@@ -25,6 +21,7 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.hub import _DIGEST, NAME, ImageRegistry, _digests, _manifest, _moved_on
 from checklists.evidence.probes.prometheus.base import scope_of
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 MAX_ENDPOINTS, MAX_IMAGES = 5, 20

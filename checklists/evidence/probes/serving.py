@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from checklists.evidence.probes.base import Answer, Claims, Observation, Visit, dict_of, list_of, text_of
+from checklists.evidence.probes.base import dict_of, list_of, text_of
 from checklists.evidence.probes.metrics_page import read_page
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Fact, Field, Listing, Stack, places
 
 MAX_MODELS = 200

@@ -9,11 +9,8 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     fact_error,
     inconclusive,
     joined,
@@ -25,6 +22,7 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.gpu_names import same_gpu
 from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, Stack
 
 PRECISION = ("gpu_name", "precision", "kv_precision")

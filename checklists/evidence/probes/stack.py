@@ -7,11 +7,8 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     fact_error,
     inconclusive,
     joined,
@@ -19,6 +16,7 @@ from checklists.evidence.probes.base import (
     number_of,
     text_of,
 )
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.recognition import Recognition
 from checklists.evidence.stacks import GENERIC, STACKS
 

@@ -8,16 +8,14 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     fact_error,
     inconclusive,
     joined,
     text_of,
 )
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 STRANGER = "https://preflight-probe.invalid"

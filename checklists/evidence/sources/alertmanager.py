@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit, urlunsplit
 
-from checklists.evidence.probes.base import Answer, Visit, dict_of, text_of
+from checklists.evidence.probes.base import dict_of, text_of
+from checklists.evidence.probes.visit import Answer, Visit
 from checklists.evidence.sources.prometheus import MAX_LISTED, Alert, Listing, Outcome, Prometheus
 
 _TAILS = (

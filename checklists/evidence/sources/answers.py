@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from checklists.evidence.metrics import Histogram
-from checklists.evidence.probes.base import Answer, dict_of, list_of, text_of
+from checklists.evidence.probes.base import dict_of, list_of, text_of
+from checklists.evidence.probes.visit import Answer
 
 MAX_SERIES = 2_000
 MAX_LISTED = 5_000

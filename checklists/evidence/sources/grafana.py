@@ -10,7 +10,8 @@ from collections import deque
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from checklists.evidence.probes.base import Answer, Observation, Visit, dict_of, list_of, text_of
+from checklists.evidence.probes.base import dict_of, list_of, text_of
+from checklists.evidence.probes.visit import Answer, Observation, Visit
 from checklists.evidence.sources.alertmanager import kept_only
 
 MAX_NAMES = 300

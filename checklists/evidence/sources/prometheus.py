@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from checklists.evidence.probes.base import Visit, dict_of, list_of, text_of
+from checklists.evidence.probes.base import dict_of, list_of, text_of
+from checklists.evidence.probes.visit import Visit
 from checklists.evidence.sources.answers import (
     MAX_LISTED,
     MAX_SERIES,

@@ -17,11 +17,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -42,6 +39,7 @@ from checklists.evidence.probes.generation.sending import (
     usual_request,
 )
 from checklists.evidence.probes.metrics_page import page_stack, read_page
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 AT_ONCE = 20

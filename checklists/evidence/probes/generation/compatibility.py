@@ -14,13 +14,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Target,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -33,6 +28,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.counters import malformed
 from checklists.evidence.probes.generation.sending import TIMEOUT_S, counted, forbidden, model_of, usual_request
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Target, Visit
 from checklists.evidence.stacks import Stack
 
 MAX_DEPTH = 6

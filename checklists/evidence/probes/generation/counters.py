@@ -15,12 +15,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -35,6 +31,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.generation.requests import MAX_TOKENS, Tiny
 from checklists.evidence.probes.generation.sending import failed, forbidden, send, usual_request
 from checklists.evidence.probes.metrics_page import MAX_NAMES, page_stack, read_page
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import COUNTER_MEANINGS, Meaning, Stack
 
 PAUSES = (0.0, 1.0, 1.0, 2.0, 4.0, 6.0)  # seconds between two looks: exporters publish late, and in several steps

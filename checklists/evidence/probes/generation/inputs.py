@@ -17,12 +17,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -44,6 +40,7 @@ from checklists.evidence.probes.generation.sending import (
     usual_request,
     words_of,
 )
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 HUGE = 1024 * 1024  # bytes of the far too large request

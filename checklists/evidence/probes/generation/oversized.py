@@ -12,11 +12,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -39,6 +36,7 @@ from checklists.evidence.probes.generation.sending import (
     words_of,
 )
 from checklists.evidence.probes.limits import Limits, cuts_off, token_limits
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 ITEM = "identity.input-limits"

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from checklists.evidence.probes.base import Answer, dict_of, list_of, number_of, text_of
+from checklists.evidence.probes.base import dict_of, list_of, number_of, text_of
 from checklists.evidence.probes.generation import media
+from checklists.evidence.probes.visit import Answer
 from checklists.evidence.stacks import Stack
 
 MAX_TOKENS = 16

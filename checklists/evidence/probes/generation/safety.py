@@ -13,12 +13,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -36,6 +32,7 @@ from checklists.evidence.probes.generation.sending import (
     words_of,
 )
 from checklists.evidence.probes.metrics_page import read_page
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 ITEM = "security.safety-behaviour"

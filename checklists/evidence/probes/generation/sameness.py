@@ -12,12 +12,8 @@ from checklists.evidence.probes.base import (
     INCONCLUSIVE,
     NONE,
     VERIFIED,
-    Answer,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -49,6 +45,7 @@ from checklists.evidence.probes.generation.fingerprint import (
 )
 from checklists.evidence.probes.generation.requests import vector_of
 from checklists.evidence.probes.generation.sending import TIMEOUT_S, claimed_of, forbidden, model_of, words_of
+from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 
 NAMES = ("model_id", "version", "revision", "artifact_digest")  # claims whose truth sameness carries along

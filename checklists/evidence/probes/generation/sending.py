@@ -6,18 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from checklists.evidence.probes.base import (
-    Answer,
-    Observation,
-    Visit,
-    number_of,
-    problem,
-    text_of,
-)
+from checklists.evidence.probes.base import number_of, problem, text_of
 from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.streams import Stream
 from checklists.evidence.probes.serving import is_called, served_models
+from checklists.evidence.probes.visit import Answer, Observation, Visit
 from checklists.evidence.units import milliseconds
 
 TIMEOUT_S = 40.0  # of one tiny request: a model may have to be loaded for it

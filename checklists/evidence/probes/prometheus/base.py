@@ -11,20 +11,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from checklists.evidence.metrics import Histogram
-from checklists.evidence.probes.base import (
-    NONE,
-    Claims,
-    Judgement,
-    Observation,
-    Probe,
-    Target,
-    Visit,
-    fact_error,
-    inconclusive,
-    joined,
-    number_of,
-    text_of,
-)
+from checklists.evidence.probes.base import NONE, Judgement, Probe, fact_error, inconclusive, joined, number_of, text_of
+from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.sources.exporters import GPU_IDS
 from checklists.evidence.sources.prometheus import (
     MAX_QUERY,

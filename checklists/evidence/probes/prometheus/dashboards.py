@@ -10,11 +10,8 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
     Probe,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -25,6 +22,7 @@ from checklists.evidence.probes.base import (
     texts_of,
 )
 from checklists.evidence.probes.release import CHANGED, url_of
+from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.sources.exporters import GPU_MEMORY, GPU_SERIES
 from checklists.evidence.sources.grafana import dashboard
 from checklists.evidence.stacks import COUNTER_MEANINGS, GPU_PREFIXES, STACKS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from checklists.evidence.probes.base import Observation
 from checklists.evidence.probes.prometheus.base import WINDOW, Scope
 from checklists.evidence.probes.prometheus.restarts import counts_by
+from checklists.evidence.probes.visit import Observation
 from checklists.evidence.sources.exporters import BY_STATUS, CLOSED, FAILURES
 from checklists.evidence.stacks import Stack
 

@@ -9,10 +9,7 @@ from typing import Any
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     dict_of,
     inconclusive,
     joined,
@@ -21,6 +18,7 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.prometheus.base import MIN_SAMPLES, WEEK, WINDOW, PrometheusProbe, Scope, where_of
 from checklists.evidence.probes.prometheus.load import value_of
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.exporters import BROKEN, GUARDRAIL_ERRORS, GUARDRAILS
 from checklists.evidence.sources.prometheus import Series, finite
 from checklists.evidence.stacks import Stack

@@ -9,10 +9,7 @@ from typing import Any
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     dict_of,
     inconclusive,
     joined,
@@ -35,6 +32,7 @@ from checklists.evidence.probes.prometheus.base import (
 from checklists.evidence.probes.prometheus.load import (
     value_of,
 )
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.exporters import (
     GPU_IDS,
     GPU_MODELS,

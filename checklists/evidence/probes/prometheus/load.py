@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from checklists.evidence.probes.base import Claims, Observation, dict_of, plain, text_of
+from checklists.evidence.probes.base import dict_of, plain, text_of
 from checklists.evidence.probes.prometheus.base import Scope
+from checklists.evidence.probes.visit import Claims, Observation
 from checklists.evidence.sources.prometheus import STEP_S, matchers
 
 HISTORY_S = 30 * 86_400

@@ -9,11 +9,7 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
-    Visit,
     dict_of,
     inconclusive,
     joined,
@@ -41,6 +37,7 @@ from checklists.evidence.probes.prometheus.failures import (
     unknown_counters,
 )
 from checklists.evidence.probes.prometheus.load import short, value_of
+from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GATEWAYS, GPU_EXPORTERS, GPU_SERIES, may_count
 from checklists.evidence.sources.prometheus import is_metric
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack

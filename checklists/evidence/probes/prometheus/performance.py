@@ -9,11 +9,7 @@ from typing import Any
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
-    Visit,
     dict_of,
     inconclusive,
     moment,
@@ -44,6 +40,7 @@ from checklists.evidence.probes.prometheus.load import (
     value_of,
 )
 from checklists.evidence.probes.prometheus.utilisation import gpu_history
+from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.stacks import PHASES
 from checklists.evidence.units import convert
 

@@ -10,10 +10,7 @@ from checklists.evidence.metrics import Histogram, bucket_of_quantile
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     dict_of,
     inconclusive,
     joined,
@@ -43,6 +40,7 @@ from checklists.evidence.probes.prometheus.load import (
 )
 from checklists.evidence.probes.prometheus.performance import SHOWN, UNITS
 from checklists.evidence.probes.prometheus.restarts import counts_by, early_and_late, restarts
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.exporters import FAULTS, REJECTED, TIMED_OUT
 from checklists.evidence.units import convert
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from checklists.evidence.probes.base import Observation
 from checklists.evidence.probes.prometheus.base import Scope
+from checklists.evidence.probes.visit import Observation
 from checklists.evidence.sources.prometheus import STEP_S, Reading, Series
 
 LOOK_BACK_S = 2 * 86_400

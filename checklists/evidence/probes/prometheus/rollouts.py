@@ -11,10 +11,7 @@ from typing import Any
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     dict_of,
     inconclusive,
     list_of,
@@ -33,6 +30,7 @@ from checklists.evidence.probes.prometheus.base import (
     whole_or_zero,
 )
 from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, short, value_of
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.exporters import ARGO_INFO, ARGO_STRATEGIES, FLAGGER_WEIGHT, SPLITS, Split
 from checklists.evidence.sources.prometheus import STEP_S, Prometheus, Reading, any_of, matchers
 

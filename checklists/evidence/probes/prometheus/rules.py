@@ -13,11 +13,7 @@ from checklists.evidence.probes.base import (
     CONTRADICTED,
     NONE,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
-    Visit,
     dict_of,
     fact_error,
     inconclusive,
@@ -38,6 +34,7 @@ from checklists.evidence.probes.prometheus.thresholds import (
     unread,
 )
 from checklists.evidence.probes.release import ask, runbook_found, url_of
+from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.sources.alertmanager import alertmanager_of
 from checklists.evidence.sources.expressions import Selector
 from checklists.evidence.sources.prometheus import matchers

@@ -9,10 +9,7 @@ from typing import Any
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     inconclusive,
     joined,
     list_of,
@@ -29,6 +26,7 @@ from checklists.evidence.probes.prometheus.base import (
     whole_or_zero,
 )
 from checklists.evidence.probes.prometheus.load import value_of
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.prometheus import Outcome, Reading, any_of, matchers
 
 

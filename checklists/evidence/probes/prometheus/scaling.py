@@ -11,10 +11,7 @@ from checklists.evidence.metrics import Histogram, bucket_of_quantile
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     dict_of,
     inconclusive,
     list_of,
@@ -39,6 +36,7 @@ from checklists.evidence.probes.prometheus.base import (
 from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, PER_DAY, short, value_of
 from checklists.evidence.probes.prometheus.restarts import early_and_late, restarts
 from checklists.evidence.probes.prometheus.scalers import moved, scaler_of, told
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.prometheus import Reading
 
 SUSTAINED = 0.1  # of the time of at least a day: neither a rolling update nor a start lasts as long

@@ -9,10 +9,7 @@ from checklists.evidence.metrics import Histogram, bucket_of_quantile
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     VERIFIED,
-    Claims,
     Judgement,
-    Observation,
-    Target,
     dict_of,
     inconclusive,
     moment,
@@ -44,6 +41,7 @@ from checklists.evidence.probes.prometheus.load import (
     summaries,
     value_of,
 )
+from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.exporters import (
     GPU_MEMORY,
     GPU_RESOURCES,

@@ -1,0 +1,55 @@
+"""In which condition an answer says that whoever gave it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from checklists.evidence.probes.base import number_of, text_of
+from checklists.evidence.probes.visit import Answer
+
+_STATES, _GOOD = ("status", "state", "health"), ("healthy", "ok", "ready", "up", "alive", "live", "success")
+_ILL = re.compile(
+    r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready|known)|down|fail\w*|errors?|degraded"
+    r"|pending|false|outage|offline|critical|warn\w*|stopp\w*|out of service|disrupt\w*|maintenance|major|minor"
+    r"|partial)\b",
+    re.IGNORECASE,
+)
+_NONE = re.compile(
+    r"\b(?:no|0|zero|without|nothing is)\s+(?:any\s+)?(?:errors?|warnings?|fail\w*|outages?|down)\b", re.I
+)
+
+
+def tells_of_failure(body: Mapping[str, Any]) -> bool:
+    """Whether a JSON object speaks of a failure, in one of the ways in which gateways do."""
+    if body.get("error") or body.get("errors") or False in (body.get("success"), body.get("ok")):
+        return True
+    codes = [number_of(body.get(key)) for key in ("code", "status", "statusCode", "status_code", "errcode", "ret")]
+    if any(code is not None and 400 <= code < 600 for code in codes):
+        return True
+    told = bool(body.get("message") or body.get("msg")) and not body.get("data")
+    return told and any(code not in (None, 200) for code in codes)
+
+
+def state_of(answer: Answer) -> str:
+    """What a good answer says of the health of who gave it, in its own words; empty where it says nothing of it."""
+    body = answer.json()
+    if isinstance(body, dict):
+        for value in (body.get(key) for key in _STATES):
+            if told := text_of(
+                value.get("description") or value.get("indicator") if isinstance(value, dict) else value
+            ):
+                return told
+        no = next((key for key in (*_STATES, *_GOOD) if body.get(key) is False), "")
+        error = body.get("error")
+        return f"{no}: false" if no else "it tells of an error" if error and isinstance(error, str | dict) else ""
+    if isinstance(body, str):
+        return text_of(body)
+    words = answer.response.body[:200].decode("utf-8", "replace").strip() if answer.response and answer.ok else ""
+    return "" if len(words) > 60 or words.startswith("<") else words
+
+
+def sounds_ill(state: str) -> bool:
+    """Whether a state in words is anything but a clean bill of health."""
+    return bool(_ILL.search(_NONE.sub(" ", re.sub(r"[_-]+", " ", state))))

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+from checklists.evidence.probes import PROBES, Judgement
+from tests.evidence.known_servers import (
+    LITELLM,
+    LLAMACPP,
+    OLLAMA,
+    TEI,
+    TGI,
+    VLLM,
+    judge,
+    observe,
+)
+from tests.evidence.loopback import routes, serving
+
+
+def limit(table: dict[str, Any], item: str = "identity.input-limits", **claims: Any) -> Judgement:
+    with serving(routes(table)) as server:
+        return judge("model.limits", item, claims, observe("model.limits", server))
+
+
+def test_what_a_proxy_says_of_the_model_behind_it_is_no_limit_of_that_one() -> None:
+    # Seen on a running LiteLLM proxy: the list of models carries max_input_tokens, out of its settings or its own list.
+    table = {**LITELLM, "/v1/models": {"data": [{"id": "gpt-house", "owned_by": "openai", "max_input_tokens": 8192}]}}
+    for wanted in (8192, 16384):
+        judgement = limit(table, max_input=wanted, unit="tokens")
+        assert (judgement.verdict, judgement.observed) == ("inconclusive", "8192")
+        assert "the server behind it sets the limit" in judgement.reason
+    assert limit(LITELLM, max_input=8192, unit="tokens").verdict == "inconclusive"
+
+
+def test_a_served_limit_verifies_or_contradicts_the_claim() -> None:
+    assert limit(VLLM, max_input=32768, unit="tokens").verdict == "verified"
+    judgement = limit(VLLM, max_input=131072, unit="tokens")
+    assert (judgement.verdict, judgement.claimed, judgement.observed, judgement.unit) == (
+        "contradicted",
+        "131072",
+        "32768",
+        "tokens",
+    )
+
+
+def test_a_split_context_serves_only_its_share() -> None:
+    judgement = limit(LLAMACPP, max_input=512, unit="tokens")
+    assert (judgement.verdict, judgement.observed) == ("contradicted", "256")
+    assert limit(LLAMACPP, max_input=256, unit="tokens").verdict == "verified"
+
+
+def test_the_limit_of_the_model_that_is_loaded_is_not_that_of_another() -> None:
+    tags = [{"name": "llama3.1:latest"}, {"name": "mistral:latest"}]
+    table = {**OLLAMA, "/api/tags": {"models": tags}}  # of which llama3.1 is loaded
+    with serving(routes(table)) as server:
+        observation = observe("model.limits", server)
+    item, claims = "identity.input-limits", {"max_input": 8192, "unit": "tokens"}
+    for model_id, verdict in (("llama3.1", "contradicted"), ("mistral", "inconclusive"), ("", "contradicted")):
+        names = {"identity.name-version": {"model_id": model_id}}
+        assert PROBES["model.limits"].judge(item, claims, observation, names).verdict == verdict, model_id
+
+
+def test_other_units_and_missing_limits_are_inconclusive() -> None:
+    assert limit(VLLM, max_input=1024, unit="pixels").verdict == "inconclusive"
+    assert limit({"/v1/models": {"data": [{"id": "x"}]}}, max_input=1024, unit="tokens").verdict == "inconclusive"
+    assert limit(VLLM).verdict == "inconclusive"
+
+
+def test_declared_truncation_is_mentioned() -> None:
+    judgement = limit(TEI, max_input=512, unit="tokens")
+    assert judgement.verdict == "verified"
+    assert "cuts longer inputs" in judgement.reason
+
+
+def test_running_models_tell_the_served_context_of_ollama() -> None:
+    assert limit(OLLAMA, max_input=131072, unit="tokens").verdict == "contradicted"
+
+
+def test_runtime_constraints_must_be_equal() -> None:
+    item = "operations.runtime-constraints"
+    assert limit(TGI, item, max_concurrency=128, context_tokens=4096).verdict == "verified"
+    drift = limit(TGI, item, max_concurrency=256, context_tokens=4096)
+    assert drift.verdict == "contradicted"
+    assert "claimed 256, served 128" in drift.reason
+    assert "Not declared" in limit(VLLM, item, max_concurrency=8, context_tokens=32768).reason
+    assert limit(VLLM, item, max_concurrency=8).verdict == "inconclusive"
