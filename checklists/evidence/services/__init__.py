@@ -1,9 +1,10 @@
 """Every write of the evidence room."""
 
-from checklists.evidence.services.findings import Measurement, Visited, record_findings, rejudge, retire_findings
+from checklists.evidence.services.findings import record_findings, rejudge, retire_findings
 from checklists.evidence.services.fingerprints import Fingerprints, keep_fingerprints
 from checklists.evidence.services.freshness import remove_freshness, set_freshness
 from checklists.evidence.services.local import judge_locally
+from checklists.evidence.services.measurements import Measurement, Visited
 from checklists.evidence.services.pages import LastPages
 from checklists.evidence.services.policy import allow_network, current_policy, remove_network
 from checklists.evidence.services.retention import drop_old

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -19,11 +19,11 @@ from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, Transcr
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Claims, Judgement, Observation, Probe
 from checklists.evidence.redaction import redact
-from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
-from checklists.evidence.services.fingerprints import beside, is_steady
+from checklists.evidence.services.fingerprints import beside_others, measured, recorded_in, taken_by
+from checklists.evidence.services.measurements import Measurement, Visited
 from checklists.evidence.services.runs import hold, subject_of
 from checklists.evidence.services.schedule import HOW_ASKED, plan_next
-from checklists.evidence.transcripts import Exchange, packed
+from checklists.evidence.transcripts import packed
 from checklists.journal.models import Event
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS, lock_release
@@ -32,34 +32,6 @@ WORDS = ("verdict", "claimed", "observed", "unit", "reason")
 UNIQUE = ("run", "endpoint_name", "probe", "item_key")
 # What is read by way of an endpoint's monitoring, by the field that says where or what of it.
 MONITORING = {"prometheus_url": "prometheus", "labels": "prometheus", "alertmanager_url": "alertmanager"}
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one probe saw at one endpoint, already without secrets, and the requests it took."""
-
-    probe: Probe
-    observation: Observation
-    requests: Sequence[Mapping[str, Any]]
-    measured_at: datetime
-
-
-@dataclass(frozen=True)
-class Visited:
-    """What a run saw at one endpoint (``None``: at the release itself), and the answers that may be kept."""
-
-    endpoint: Endpoint | None
-    measurements: Sequence[Measurement]
-    exchanges: Sequence[Exchange] = field(default_factory=tuple)
-    reached: bool = True  # whether the endpoint itself answered anything
-
-    @property
-    def name(self) -> str:
-        return self.endpoint.name if self.endpoint else ""
-
-    @property
-    def endpoint_id(self) -> int | None:
-        return self.endpoint.pk if self.endpoint else None
 
 
 class Judge:
@@ -164,21 +136,21 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
         if visit.name not in recorded
         and (visit.endpoint is None or present.get(visit.endpoint.pk) == _how_asked(visit.endpoint))
     ]
-    judge, taken = Judge(release), _fingerprints(new)
-    known = _known_fingerprints(row) if taken else []
+    judge, taken = Judge(release), taken_by(new)
+    known = recorded_in(row) if taken else []
     taken |= {finding.endpoint_name: finding.observation for finding in known}
     findings = [
         finding
         for visit in new
         for measurement in visit.measurements
-        for finding in judge.findings(row, visit.endpoint, _with_others(measurement, visit.name, taken))
+        for finding in judge.findings(row, visit.endpoint, beside_others(measurement, visit.name, taken))
     ]
     if not findings:
         return []
     again = [
         finding
         for old in {old.endpoint_name: old for old in known}.values()
-        for finding in judge.findings(row, old.endpoint, _with_others(_measured(old), old.endpoint_name, taken))
+        for finding in judge.findings(row, old.endpoint, beside_others(measured(old), old.endpoint_name, taken))
     ]
     earlier = _standing(row, [visit.endpoint_id for visit in new] + [old.endpoint_id for old in known])
     unchanged = _unchanged(earlier, findings)
@@ -208,34 +180,6 @@ def record_findings(*, run: ProbeRun, visits: Iterable[Visited]) -> list[Finding
 
 def _how_asked(endpoint: Endpoint) -> list[Any]:
     return [getattr(endpoint, name) for name in HOW_ASKED]
-
-
-def _fingerprints(visits: Iterable[Visited]) -> dict[str, Observation]:
-    return {
-        visit.name: measurement.observation
-        for visit in visits
-        for measurement in visit.measurements
-        if measurement.probe.key == FINGERPRINT and is_steady(measurement.observation)
-    }
-
-
-def _known_fingerprints(run: ProbeRun) -> list[Finding]:
-    """What this run has recorded already: to be compared with those that it takes of other endpoints."""
-    rows = Finding.objects.current().filter(run=run, probe=FINGERPRINT, endpoint__isnull=False)
-    return [row for row in rows.select_related("endpoint").order_by("pk") if is_steady(row.observation)]
-
-
-def _measured(finding: Finding) -> Measurement:
-    requests = finding.detail.get("requests", [])
-    return Measurement(PROBES[finding.probe], finding.observation, requests, finding.measured_at)
-
-
-def _with_others(measurement: Measurement, name: str, taken: Mapping[str, Observation]) -> Measurement:
-    """A fingerprint beside those that the same run took of other endpoints: an older one may be that of a model which
-    they serve no more. Any other measurement as it is."""
-    if measurement.probe.key != FINGERPRINT or not measurement.observation.get("prompts"):
-        return measurement
-    return replace(measurement, observation={**measurement.observation, "others": beside(name, taken)})
 
 
 class Stood(NamedTuple):

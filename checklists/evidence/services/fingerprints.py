@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
 
 from checklists.assessments.models import Answer
-from checklists.evidence.models import Finding, ProbeSchedule, ReferenceFingerprint, Verdict
+from checklists.evidence.models import Finding, ProbeRun, ProbeSchedule, ReferenceFingerprint, Verdict
+from checklists.evidence.probes import PROBES, Observation
 from checklists.evidence.probes.base import dict_of
 from checklists.evidence.probes.generation.fingerprint import unsteady
 from checklists.evidence.probes.generation.sameness import names_of, reference_of
+from checklists.evidence.services.measurements import Measurement, Visited
 from checklists.registry.models import Release
 
 PROBE = "model.fingerprint"
@@ -54,14 +57,40 @@ def keep_fingerprints(*, release: Release, submission_number: int) -> int:
     return len(kept)
 
 
-def beside(endpoint_name: str, taken: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The steady ones of other endpoints' observations (by name), to compare an endpoint's with."""
+def taken_by(visits: Iterable[Visited]) -> dict[str, Observation]:
+    """The steady fingerprints among what was just seen, by the endpoint's name."""
+    return {
+        visit.name: measurement.observation
+        for visit in visits
+        for measurement in visit.measurements
+        if measurement.probe.key == PROBE and is_steady(measurement.observation)
+    }
+
+
+def recorded_in(run: ProbeRun) -> list[Finding]:
+    """What this run has recorded already: to be compared with those that it takes of other endpoints."""
+    rows = Finding.objects.current().filter(run=run, probe=PROBE, endpoint__isnull=False)
+    return [row for row in rows.select_related("endpoint").order_by("pk") if is_steady(row.observation)]
+
+
+def measured(finding: Finding) -> Measurement:
+    """What a stored finding rests on."""
+    requests = finding.detail.get("requests", [])
+    return Measurement(PROBES[finding.probe], finding.observation, requests, finding.measured_at)
+
+
+def beside_others(measurement: Measurement, name: str, taken: Mapping[str, Observation]) -> Measurement:
+    """A fingerprint beside those that the same run took of other endpoints: an older one may be that of a model which
+    they serve no more. Any other measurement as it is."""
+    if measurement.probe.key != PROBE or not measurement.observation.get("prompts"):
+        return measurement
     found = (
-        reference_of({"endpoint": name, "prompts": seen["prompts"], "set": seen.get("set", "")})
-        for name, seen in sorted(taken.items())
-        if name != endpoint_name and is_steady(seen)
+        reference_of({"endpoint": other, "prompts": seen["prompts"], "set": seen.get("set", "")})
+        for other, seen in sorted(taken.items())
+        if other != name
     )
-    return [reference for reference in found if reference][:MOST_OTHERS]
+    others = [reference for reference in found if reference][:MOST_OTHERS]
+    return replace(measurement, observation={**measurement.observation, "others": others})
 
 
 class Fingerprints:

@@ -13,7 +13,8 @@ from checklists.evidence.client import Client, Policy
 from checklists.evidence.facts import release_facts
 from checklists.evidence.models import Finding
 from checklists.evidence.probes import PROBES, Observation, Probe, Target, Visit
-from checklists.evidence.services.findings import WORDS, Judge, Measurement
+from checklists.evidence.services.findings import WORDS, Judge
+from checklists.evidence.services.measurements import Measurement
 from checklists.journal.models import Event
 from checklists.registry.models import Release
 
