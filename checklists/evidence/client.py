@@ -9,15 +9,16 @@ import re
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import h11
 import httpx2
 
-from checklists.evidence.addresses import FetchError, Policy, check_host, check_port
+from checklists.evidence.addresses import FetchError, Policy
+from checklists.evidence.bodies import OnChunk, read_body
 from checklists.evidence.http1 import ClosedEarly, Connection
 from checklists.evidence.network import (
     Budget,
@@ -31,6 +32,7 @@ from checklists.evidence.network import (
 )
 from checklists.evidence.pace import Deadline, Gates, Silence
 from checklists.evidence.redaction import redact_bytes, secrets_of
+from checklists.evidence.urls import Url, parse_url
 
 __all__ = ["Client", "FetchError", "Policy", "Response", "Session", "TlsFacts"]
 
@@ -38,15 +40,12 @@ USER_AGENT = "preflight-probe/1"
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 MAX_REDIRECTS = 3
-MAX_PIECES = 10_000  # of one body: each costs time, however few bytes it holds
-MAX_MEMBERS = 1_000  # of one compressed body, for the same reason
 MAX_KEPT = 6  # connections of one session that wait for another request
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that belong to the exchange, not to the caller.
 OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"}
 OURS |= {"te", "upgrade", "expect"}
 NOT_SECRET = {"origin", "accept", "content-type"}
-OnChunk = Callable[[float, bytes], bool]
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ class Session:
         spending.set(budget)
         try:
             async with asyncio.timeout(seconds) as budget.timer:
-                return await self._follow(exchange, _parse(url), max_redirects)
+                return await self._follow(exchange, parse_url(url), max_redirects)
         except TimeoutError:
             failure = budget.over()
         except FetchError as error:
@@ -225,7 +224,7 @@ class Session:
                 raise FetchError("redirect", f"More than {max_redirects} redirects.")
             if len(location) > 2000:
                 raise FetchError("redirect", "The server redirects to an address that is too long.")
-            following = _parse(location, base=target.text)
+            following = parse_url(location, base=target.text)
             if target.scheme == "https" and following.scheme == "http":
                 raise FetchError("redirect", "The server redirects from https to plain http.")
             hops.append(following.shown)
@@ -242,7 +241,7 @@ class Session:
                 first_byte = time.monotonic() - started
                 spending.get().begun()
                 pairs = _bounded_headers(answer.headers.raw_items())
-                body, truncated = await _read(connection, pairs, exchange.cap, started, exchange.on_chunk)
+                body, truncated = await read_body(connection, pairs, exchange.cap, started, exchange.on_chunk)
             except BaseException:
                 connection.stream.close()
                 raise
@@ -330,62 +329,6 @@ class _Exchange:
     in_turn: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
-    """The valid address of something to fetch, in the parts that a request needs. ``shown`` leaves out query and
-    fragment, which may hold secrets."""
-
-    text: str
-    scheme: str
-    host: str
-    port: int
-    netloc: str
-    target: bytes
-    path: str
-
-    @property
-    def origin(self) -> tuple[str, str, int]:
-        return self.scheme, self.host, self.port
-
-    @property
-    def shown(self) -> str:
-        return f"{self.scheme}://{self.netloc}{self.path}"
-
-
-# A path that can be written in one way only, so that all that needs a parser is the origin before it.
-_PLAIN = re.compile(r"(https?://[^/?#\\\s]+)((?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+)\Z")
-
-
-@functools.lru_cache(maxsize=4096)
-def _parse(text: str, base: str = "") -> Url:
-    if not base and (plain := _PLAIN.match(text)):
-        return replace(_parse(plain[1]), text=text, target=plain[2].encode(), path=plain[2])
-    try:
-        url = httpx2.URL(base).join(text) if base else httpx2.URL(text)
-        host = url.raw_host.decode("ascii")
-    except (httpx2.InvalidURL, ValueError, UnicodeError):
-        raise FetchError("refused_address", "This is not a valid address.") from None
-    if url.scheme not in {"http", "https"}:
-        raise FetchError("refused_address", "Probes speak http and https only.")
-    if url.userinfo or "@" in url.netloc.decode("ascii", "replace"):
-        raise FetchError("refused_address", "An address must not hold a user name or password; use headers.")
-    if not host:
-        raise FetchError("refused_address", "The address names no host.")
-    port = url.port if url.port is not None else (443 if url.scheme == "https" else 80)
-    check_host(host)
-    check_port(port)
-    return Url(str(url), url.scheme, host, port, url.netloc.decode("ascii"), url.raw_path, url.path)
-
-
-@functools.lru_cache(maxsize=4096)
-def same_origin(one: str, other: str) -> bool:
-    """Whether two addresses share scheme, host and port; False if either is not valid."""
-    try:
-        return _parse(one).origin == _parse(other).origin
-    except FetchError:
-        return False
-
-
 _UNSENDABLE = re.compile(r"[^\x01-\x09\x0b\x0c\x0e-\x7f]")
 
 
@@ -417,60 +360,6 @@ def _bounded_headers(raw: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
         raise FetchError("too_large", "The answer has more headers than a probe is willing to read.")
     return [(name.decode("ascii", "replace").lower(), value.decode("utf-8", "replace")) for name, value in raw]
-
-
-async def _read(
-    connection: Connection, headers: list[tuple[str, str]], cap: int, started: float, on_chunk: OnChunk | None
-) -> tuple[bytes, bool]:
-    """The decoded body, never more than ``cap`` bytes of it, and whether there was more."""
-    encoding = next((value.strip().lower() for name, value in headers if name == "content-encoding"), "identity")
-    if encoding not in {"identity", "", "gzip", "deflate"}:
-        raise FetchError("protocol", "The server compressed its answer in a way it was not asked for.")
-    unpack = _Unpacking() if encoding in {"gzip", "deflate"} else None
-    body = bytearray()
-    pieces = 0
-    while chunk := await connection.piece():
-        pieces += 1
-        if pieces > MAX_PIECES:
-            raise FetchError("too_large", "The answer came in more pieces than a probe is willing to read.")
-        if pieces % 64 == 0:
-            await asyncio.sleep(0)  # many may come in one read, and others wait
-        piece = unpack.feed(chunk, cap - len(body) + 1) if unpack else chunk
-        body += piece
-        if piece and on_chunk is not None and on_chunk(time.monotonic() - started, piece):
-            return bytes(body), False
-        if len(body) > cap:
-            return bytes(body[:cap]), True
-    if unpack and not unpack.complete:
-        raise FetchError("protocol", "The compressed answer ends before it is complete.")
-    return bytes(body), False
-
-
-class _Unpacking:
-    """A body that came compressed although that was not asked for. It never unpacks more than it is told to, which is
-    what stops a bomb; gzip may come in several members."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(47)
-        self._members = 1
-        self._begun = False
-
-    @property
-    def complete(self) -> bool:
-        return self._member.eof or not self._begun
-
-    def feed(self, data: bytes, most: int) -> bytes:
-        """What the data unpacks to, at most ``most`` bytes of it. Raises ``zlib.error``."""
-        self._begun = True
-        unpacked = b""
-        while data and len(unpacked) < most:
-            if self._member.eof:
-                self._member, self._members = zlib.decompressobj(31), self._members + 1
-                if self._members > MAX_MEMBERS:
-                    raise zlib.error("too many members")
-            unpacked += self._member.decompress(data, most - len(unpacked))
-            data = self._member.unused_data
-        return unpacked
 
 
 def _tls_facts(stream: CheckedStream) -> TlsFacts | None:

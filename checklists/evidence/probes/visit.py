@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from checklists.evidence import metrics
-from checklists.evidence.client import FetchError, OnChunk, Response, Session, same_origin
+from checklists.evidence.addresses import FetchError
+from checklists.evidence.bodies import OnChunk
+from checklists.evidence.client import Response, Session
 from checklists.evidence.pace import Deadline
 from checklists.evidence.recognition import Recognition, find_out
 from checklists.evidence.redaction import redact, redact_body, secrets_of, without_addresses
 from checklists.evidence.stacks import STACKS, Route, Stack
 from checklists.evidence.transcripts import Exchange
+from checklists.evidence.urls import same_origin
 
 T = TypeVar("T")
 Observation = dict[str, Any]

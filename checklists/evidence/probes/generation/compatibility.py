@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from checklists.evidence.client import same_origin
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -30,6 +29,7 @@ from checklists.evidence.probes.generation.counters import malformed
 from checklists.evidence.probes.generation.sending import TIMEOUT_S, counted, forbidden, model_of, usual_request
 from checklists.evidence.probes.visit import Answer, Claims, Observation, Target, Visit
 from checklists.evidence.stacks import Stack
+from checklists.evidence.urls import same_origin
 
 MAX_DEPTH = 6
 MAX_PATHS = 80

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from checklists.evidence import metrics
-from checklists.evidence.client import same_origin
 from checklists.evidence.probes.base import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -33,6 +32,7 @@ from checklists.evidence.probes.generation.sending import failed, forbidden, sen
 from checklists.evidence.probes.metrics_page import MAX_NAMES, page_stack, read_page
 from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import COUNTER_MEANINGS, Meaning, Stack
+from checklists.evidence.urls import same_origin
 
 PAUSES = (0.0, 1.0, 1.0, 2.0, 4.0, 6.0)  # seconds between two looks: exporters publish late, and in several steps
 IDLE_S = 0.3  # between two looks before anything is sent: what rises then rises by itself
