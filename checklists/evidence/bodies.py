@@ -20,8 +20,8 @@ async def read_body(
 ) -> tuple[bytes, bool]:
     """The decoded body, never more than ``cap`` bytes of it, and whether there was more.
 
-    ``on_chunk`` sees it as it comes, with the seconds since ``started``. Raises ``FetchError``, ``zlib.error``, and what
-    ``Connection`` does.
+    ``on_chunk`` sees it as it comes, with the seconds since ``started``. Raises ``FetchError``, ``zlib.error``, and
+    what ``Connection`` does.
     """
     encoding = next((value.strip().lower() for name, value in headers if name == "content-encoding"), "identity")
     if encoding not in {"identity", "", "gzip", "deflate"}:
