@@ -13,8 +13,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.core.signals import request_finished, request_started
+from django.db import connections
 from django.test import Client
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from portal.demo.serving.base import Server
 from portal.demo.serving.vllm import SmallVLLM
@@ -52,6 +53,14 @@ class Noise:
     @property
     def unexpected(self) -> list[str]:
         return [line for line in self.lines if not any(part in line for part in self.expected)]
+
+
+@pytest.fixture(scope="session")
+def playwright(playwright: Playwright) -> Iterator[Playwright]:
+    """While its event loop runs, Django keeps another connection for the thread of the tests. Nobody would find it
+    after that, and the database could not be dropped."""
+    yield playwright
+    connections.close_all()
 
 
 @pytest.fixture
