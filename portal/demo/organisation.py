@@ -202,9 +202,7 @@ def queue_runs(people: dict[str, User], now: datetime, ledger: Ledger) -> None:
     for slug, version in PROBED_FIRST:
         release = Release.objects.select_related("model__team").get(model__slug=slug, version=version)
         by = people[source.choice(["demo-mlops", "demo-sre"])]
-        run = ProbeRun.objects.create(
-            release=release, requested_by=by, progress_total=1, created_at=now, lease_until=now
-        )
+        run = ProbeRun.objects.create(release=release, requested_by=by, created_at=now, lease_until=now)
         data = {"run": run.pk, "reason": run.reason, "endpoints": 1}
         subject = f"{release.subject}/probe-runs/{run.pk}"
         ledger.add(verb="evidence.run.requested", actor=by, subject=subject, at=now, release_id=release.pk, data=data)

@@ -362,6 +362,7 @@ def test_probing_queues_a_run_and_shows_how_far_it_is(
     assert "The probes are queued" in fragment
     assert 'hx-trigger="every 1s"' in fragment
     assert ProbeRun.objects.count() == 1
+    assert "0 checks" not in text(client.get(at("evidence", release)))  # nobody has counted them yet
     for headers in ({}, RESTORED):
         assert client.get(at("probe_run", release, run.pk), **headers)["Location"] == at("evidence", release)
     ProbeRun.objects.update(state="running", progress_done=7, progress_total=80)
