@@ -14,10 +14,10 @@ from checklists.evidence.client import Client, Policy
 from checklists.evidence.models import Finding, ProbeRun, RunReason, RunState, Verdict
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Probe, Target
-from checklists.evidence.runner import Job, visited
 from checklists.evidence.services import Measurement
 from checklists.evidence.services.findings import publicly, put
 from checklists.evidence.services.fingerprints import PROBE as FINGERPRINT
+from checklists.evidence.visiting import Job, visited
 from checklists.people.models import User
 from checklists.registry.models import Endpoint, Release
 from checklists.registry.services import URL_FIELDS

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from checklists.assessments.models import Answer
-from checklists.evidence import runner, services
+from checklists.evidence import runner, services, visiting
 from checklists.evidence.client import Client, Response, Session
 from checklists.evidence.models import Finding
 from checklists.evidence.places import Places
 from checklists.evidence.probes import PROBES, Judgement, Probe, Target
 from checklists.evidence.probes.generation import burst
-from checklists.evidence.runner import Job, visited
 from checklists.evidence.sources.alertmanager import Alertmanager
+from checklists.evidence.visiting import Job, visited
 from checklists.registry import services as registry
 from tests.evidence import true_reasons as true
 from tests.evidence.faults import FAULTS, FaultServer, fault_server
@@ -137,8 +137,8 @@ def test_hostile_endpoints_settle_nothing_and_hold_up_nobody(
     # product's patience for a request that generates nothing, is less than a visit may take.
     seen = hostile.seen()
     assert worked < len(FAULTS)
-    patience = runner.settings.PREFLIGHT["PROBE_TIMEOUT_SECONDS"]
-    assert max(seen["asked"][fault] for fault in true.SLOW) * patience < runner.VISIT_BUDGET_S
+    patience = settings.PREFLIGHT["PROBE_TIMEOUT_SECONDS"]
+    assert max(seen["asked"][fault] for fault in true.SLOW) * patience < visiting.VISIT_BUDGET_S
     assert seen["injected"] == 0
 
 
@@ -364,14 +364,14 @@ def test_no_server_gets_more_than_the_time_of_a_probe_and_of_a_visit(
     hostile: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the patience that the product has for one request, and shorter budgets, which is all that ends a visit."""
-    monkeypatch.setattr(runner, "PROBE_BUDGET_S", 1.0)
-    monkeypatch.setattr(runner, "VISIT_BUDGET_S", 6.0)
+    monkeypatch.setattr(visiting, "PROBE_BUDGET_S", 1.0)
+    monkeypatch.setattr(visiting, "VISIT_BUDGET_S", 6.0)
     probes = [probe for probe in PROBES.values() if probe.about == "endpoint" and not probe.local]
     patient = Client(LOOPBACK, timeout_s=10.0, resolver=resolver)
     jobs = [job(fault, *probes, url=hostile.url(fault), prometheus_url=hostile.url(fault)) for fault in true.SLOW]
     begun = time.monotonic()
     found = looked(jobs, patient)
-    assert time.monotonic() - begun < runner.VISIT_BUDGET_S + 4
+    assert time.monotonic() - begun < visiting.VISIT_BUDGET_S + 4
     assert {one.probe for one in found} == {probe.key for probe in probes}
     assert {one.judgement.verdict for one in found} == {"inconclusive"}
     sentences = ("No complete answer within", "The time for this probe was used up", "says neither open nor closed")
@@ -436,7 +436,7 @@ django.setup()
 from ipaddress import ip_network
 from checklists.evidence.client import Client, Policy
 from checklists.evidence.probes import PROBES, Target
-from checklists.evidence.runner import Job, visited
+from checklists.evidence.visiting import Job, visited
 from tests.evidence.test_hostile_servers import hasty
 from tests.evidence.full_claims import CLAIMS
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from checklists.evidence import runner
+from checklists.evidence import visiting
 from checklists.evidence.client import Client, FetchError, Response
 from checklists.evidence.network import system_connector
 from checklists.evidence.probes import PROBES, Target, Visit
@@ -63,9 +63,9 @@ def at(server: Server, host: str, path: str = "") -> str:
     return f"http://{host}:{server.port}{path}"
 
 
-def visited(targets: list[Target], keys: list[str], client: Client, **options: Any) -> list[runner.Job]:
-    jobs = [runner.Job(n, None, target, [PROBES[key] for key in keys]) for n, target in enumerate(targets)]
-    return [job for job in runner.visited(jobs, client, at_once=20, **options) if job is not None]
+def visited(targets: list[Target], keys: list[str], client: Client, **options: Any) -> list[visiting.Job]:
+    jobs = [visiting.Job(n, None, target, [PROBES[key] for key in keys]) for n, target in enumerate(targets)]
+    return [job for job in visiting.visited(jobs, client, at_once=20, **options) if job is not None]
 
 
 # Turns
@@ -83,10 +83,10 @@ def test_a_server_that_many_endpoints_share_is_asked_by_few_at_once_whoever_asks
         itself = Target(name="", url="", claims=claims)
         one = client(per_host=2)
         jobs = [
-            runner.Job(n, None, target, [PROBES["prometheus.throughput" if target.url else "release.dependencies"]])
+            visiting.Job(n, None, target, [PROBES["prometheus.throughput" if target.url else "release.dependencies"]])
             for n, target in enumerate([*targets, *[itself] * 6])
         ]
-        done = [job for job in runner.visited(jobs, one, at_once=16) if job is not None]
+        done = [job for job in visiting.visited(jobs, one, at_once=16) if job is not None]
     assert len(done) == 16
     assert count.most["prometheus.example"] == 2
     assert server.asked().count("GET /health") == 6
@@ -148,12 +148,12 @@ def test_waiting_for_a_turn_takes_no_time_of_a_probe_but_a_visit_ends_all_the_sa
             return {"error": "none", "why": "seen"}
 
     monkeypatch.setitem(PROBES, "endpoint.health", Asking())
-    monkeypatch.setattr(runner, "PROBE_BUDGET_S", 1.2)
+    monkeypatch.setattr(visiting, "PROBE_BUDGET_S", 1.2)
     with serving(Counting(0.2)) as server:
         targets = [Target(name=f"e{n}", url=at(server, f"e{n}.example")) for n in range(4)]
         visited(targets, ["endpoint.health"], client(per_host=1))
         assert asked == ["answered"] * 12  # 2.4 s in all, of which each probe has 0.6
-        monkeypatch.setattr(runner, "VISIT_BUDGET_S", 0.5)
+        monkeypatch.setattr(visiting, "VISIT_BUDGET_S", 0.5)
         done = visited(targets, ["endpoint.health"], client(per_host=1))
     seen = [job.result.measurements[0].observation for job in done if job.result]
     assert {observation["error"] for observation in seen} == {"timeout"}
@@ -289,12 +289,12 @@ def test_the_release_before_is_not_visited_while_another_worker_visits_it() -> N
         before = Target(name="old", url=old.url, stack="vllm", may_generate=True)
         facts = {"previous": {"version": "1.0", "endpoints": [before]}}
         target = Target(name="new", url=new.url, stack="vllm", may_generate=True, facts=facts)
-        results: list[runner.Job] = []
+        results: list[visiting.Job] = []
 
         def worker(number: int, target: Target) -> None:
             probe = PROBES["generation.compatibility" if target is not before else "endpoint.health"]
-            jobs = [runner.Job(10 * number + n, None, target, [probe]) for n in range(4)]
-            results.extend(job for job in runner.visited(jobs, client(), at_once=3, per_host=3) if job is not None)
+            jobs = [visiting.Job(10 * number + n, None, target, [probe]) for n in range(4)]
+            results.extend(job for job in visiting.visited(jobs, client(), at_once=3, per_host=3) if job is not None)
 
         with ThreadPoolExecutor(2) as workers:
             for waiting in [workers.submit(worker, n, each) for n, each in enumerate((target, before))]:

@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from checklists.assessments.models import Answer
 from checklists.assessments.services import save_answer
-from checklists.evidence import runner, services, tasks
+from checklists.evidence import runner, services, tasks, visiting
 from checklists.evidence.models import AllowedNetwork, Finding, ProbeRun, ProbeSchedule
 from checklists.evidence.network import system_connector
 from checklists.evidence.probes import PROBES
 from checklists.evidence.probes.base import Judgement
 from checklists.evidence.services.findings import put
 from checklists.evidence.services.schedule import due_schedules
+from checklists.evidence.targets import jobs_of
 from checklists.journal.errors import Forbidden, Invalid, WrongStage
 from checklists.journal.models import Event
 from checklists.registry import services as registry
@@ -68,9 +69,9 @@ def probe(release: Any) -> ProbeRun:
 
 def visits(run: ProbeRun, *names: str) -> list[services.Visited]:
     """What a worker sees of a run (or of these endpoints of it), not recorded."""
-    jobs = [job for job in runner.jobs_of(run) if job.target.name in names or not names]
+    jobs = [job for job in jobs_of(run) if job.target.name in names or not names]
     client = loopback_client(timeout_s=2.0)
-    return [job.result for job in runner.visited(jobs, client, at_once=4) if job is not None and job.result]
+    return [job.result for job in visiting.visited(jobs, client, at_once=4) if job is not None and job.result]
 
 
 def current(release: Any, item: str, probe_key: str = "") -> list[str]:
@@ -120,7 +121,7 @@ def test_whoever_asks_while_the_schedules_run_waits_gets_a_whole_one(endpoint: A
     assert Event.objects.filter(verb="evidence.run.requested", actor=alice, data__run=run.pk).count() == 1
     assert services.request_run(release=release, by=alice) == run
     assert Event.objects.filter(verb="evidence.run.requested", actor=alice).count() == 1
-    probes = {each.key for job in runner.jobs_of(run) for each in job.probes}
+    probes = {each.key for job in jobs_of(run) for each in job.probes}
     assert {"generation.burst", "access.control"} <= probes
 
 

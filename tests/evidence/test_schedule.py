@@ -14,12 +14,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from checklists.evidence import runner, services, tasks
+from checklists.evidence import runner, services, tasks, visiting
 from checklists.evidence.models import Finding, FreshnessRule, ProbeRun, ProbeSchedule, Transcript
 from checklists.evidence.probes import PROBES, Target
 from checklists.evidence.services import schedule
 from checklists.evidence.services.retention import Dropped
 from checklists.evidence.services.schedule import AT_LEAST, IN_ONE_MESSAGE, MAX_BACK_OFF, due_schedules
+from checklists.evidence.targets import jobs_of
 from checklists.journal.models import Event
 from checklists.registry import services as registry
 from tests.evidence.known_servers import VLLM
@@ -104,7 +105,7 @@ def test_a_scheduled_run_asks_only_what_no_longer_counts_for_long(release: Any, 
         run(release)
         Finding.objects.filter(endpoint=endpoint, probe="access.control").update(expires_at=timezone.now())
         asked = services.request_run(release=release, reason="scheduled")
-        jobs = runner.jobs_of(ProbeRun.objects.get(pk=asked.pk))
+        jobs = jobs_of(ProbeRun.objects.get(pk=asked.pk))
     at_endpoint = [[probe.key for probe in job.probes] for job in jobs if job.endpoint]
     assert at_endpoint == [["access.control"]]
 
@@ -113,7 +114,7 @@ def visits(release: Any) -> dict[str, int]:
     """What a scheduled run would do now: how many probes at each endpoint."""
     ProbeRun.objects.filter(state="queued").delete()
     asked = services.request_run(release=release, reason="scheduled")
-    return {job.target.name: len(job.probes) for job in runner.jobs_of(asked) if job.endpoint}
+    return {job.target.name: len(job.probes) for job in jobs_of(asked) if job.endpoint}
 
 
 def test_a_server_that_was_dead_is_looked_for_again_by_the_schedule(release: Any, alice: Any) -> None:
@@ -156,7 +157,7 @@ def test_what_falls_due_while_a_run_is_under_way_does_not_wait_for_a_day(release
     add(release, alice, "http://127.0.0.1:9999/")
     claimed = services.claim_run(run_id=services.request_run(release=release).pk)
     assert claimed is not None
-    jobs = runner.jobs_of(claimed)
+    jobs = jobs_of(claimed)
     late = add(release, alice, "http://127.0.0.1:9998/", name="late")
     assert late.pk not in {job.endpoint.pk for job in jobs if job.endpoint}
     assert services.probe_due() == 0
@@ -209,7 +210,7 @@ def test_a_burst_is_never_part_of_the_schedule(release: Any, alice: Any) -> None
     def planned(reason: str) -> set[str]:
         ProbeRun.objects.all().delete()
         asked = services.request_run(release=release, reason=reason)
-        return {probe.key for job in runner.jobs_of(ProbeRun.objects.get(pk=asked.pk)) for probe in job.probes}
+        return {probe.key for job in jobs_of(ProbeRun.objects.get(pk=asked.pk)) for probe in job.probes}
 
     assert bursting <= planned("manual")
     assert not bursting & planned("scheduled")
@@ -237,10 +238,10 @@ def test_one_address_is_never_visited_twice_at_once_and_a_host_by_few(settings: 
     with serving(handle) as server:
         probes = [PROBES["endpoint.health"]]
         urls = [f"{server.url}/{place}" for place in ("a", "a", "a", "b", "c", "d")]
-        jobs = [runner.Job(n, None, Target(name=str(n), url=url), probes) for n, url in enumerate(urls)]
+        jobs = [visiting.Job(n, None, Target(name=str(n), url=url), probes) for n, url in enumerate(urls)]
 
-        def work(number: int) -> list[runner.Job]:
-            mine = runner.visited(jobs[number::workers], loopback_client(), at_once=6)
+        def work(number: int) -> list[visiting.Job]:
+            mine = visiting.visited(jobs[number::workers], loopback_client(), at_once=6)
             return [job for job in mine if job is not None]
 
         with ThreadPoolExecutor(workers) as threads:
