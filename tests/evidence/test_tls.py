@@ -69,6 +69,8 @@ def test_good_tls_never_verifies_who_may_call() -> None:
 def test_a_broken_certificate_contradicts_and_an_unknown_issuer_does_not(code: str, verdict: str) -> None:
     observation = {"https": True, "error": "tls", "code": code, "why": "The certificate is bad."}
     assert judge("tls.headers", "security.access-control", {"scheme": "api_key"}, observation).verdict == verdict
+    for claims in ({}, {"scheme": "none"}):  # of keys it says nothing
+        assert judge("tls.headers", "security.access-control", claims, observation).verdict == "inconclusive"
 
 
 def test_keys_over_plain_http_on_the_internet_are_contradicted() -> None:

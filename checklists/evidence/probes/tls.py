@@ -70,7 +70,9 @@ class TlsAndHeaders(Probe):
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
         claimed = "TLS, no foreign origins" if item_key is None else text_of(claims.get("scheme"))
-        if observation.get("error") == "tls" and observation.get("code") in BROKEN:
+        # Of who may call it says nothing where no key is claimed.
+        broken = observation.get("error") == "tls" and observation.get("code") in BROKEN
+        if broken and (item_key is None or claimed not in ("", "none")):
             return Judgement(
                 CONTRADICTED,
                 claimed,
