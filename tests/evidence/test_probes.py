@@ -126,6 +126,18 @@ def test_a_health_route_that_says_otherwise_or_is_a_web_page_shows_no_health(bod
     assert judge("endpoint.health", None, {}, observation).verdict == "inconclusive"
 
 
+def test_a_web_page_in_the_place_of_a_greeting_shows_no_health() -> None:
+    for body, kind, verdict in (
+        ("<html>Welcome to nginx!</html>", "text/html", "inconclusive"),
+        ("Ollama is running", "text/plain; charset=utf-8", "verified"),
+    ):
+        greeting = {"/": lambda request, body=body, kind=kind: request.reply(200, body, {"Content-Type": kind})}
+        with serving(routes(greeting)) as server:
+            observation = observe("endpoint.health", server, stack="ollama")
+        assert observation["path"] == "/"
+        assert judge("endpoint.health", None, {}, observation).verdict == verdict
+
+
 @pytest.mark.parametrize("state", ["running", "no errors", "ok (0 errors)", "healthy, nothing is down"])
 def test_a_health_route_that_says_it_is_well_shows_health(state: str) -> None:
     with serving(routes({**VLLM, "/health": {"status": state}})) as server:

@@ -73,7 +73,7 @@ class Health(Probe):
             reason = f"{path} answered {status:.0f} with more than is read, which no health route does."
             return inconclusive(reason, observed=seen)
         state = text_of(observation.get("state"))
-        if observation.get("page") is True and path != "/":
+        if observation.get("page") is True:
             return inconclusive(
                 f"A web page stands at {path}, which tells people something, and not us.", observed=seen
             )
