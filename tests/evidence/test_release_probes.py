@@ -302,6 +302,9 @@ def test_a_document_that_says_something_else_than_the_claims_is_contradicted(oth
     [
         ({"identity.name-version": {"model_id": "house/Assist 8B"}}, SPEC),
         ({"identity.name-version": {"version": "v1.0"}}, SPEC),
+        ({"identity.name-version": {"version": "1.0.0"}}, SPEC),
+        ({"identity.name-version": {"version": "1.0", "revision": "release-1"}}, SPEC),  # may lead to that commit
+        ({"identity.name-version": {"model_id": "house/assist-8b-instruct", "version": "1.0"}}, SPEC),
         ({}, {**SPEC, "config": {**SPEC["config"], "paramSize": "10b"}}),  # as rounded as names are
         ({}, {**SPEC, "config": {**SPEC["config"], "precision": "float8_e4m3fn"}}),
         ({}, {**SPEC, "config": {**SPEC["config"], "precision": "mixed"}}),  # no word of the checklist's

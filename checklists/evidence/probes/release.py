@@ -48,6 +48,7 @@ MAX_PAGE = 256 * 1024  # bytes of a page that are looked through for that
 _UNWELL = {"down", "unhealthy", "fail", "failed", "error", "critical", "not_ready", "out_of_service"}
 LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, an unhealthy answer is asked for again
 _NONE = {"none", "no", "nothing", "-", "n/a"}
+_HASH = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
 class Owner(Probe):
@@ -377,11 +378,18 @@ def _same(path: str, value: Any, wanted: Any) -> bool | None:
         meant = {_WORDS[path].get(str(word), "") if path in _WORDS else str(word) for word in words if word}
         return None if "" in meant else meant <= set(texts_of(wanted))
     one, other = text_of(value), text_of(wanted)
+    one, other = one.casefold(), other.casefold()
     if path == "descriptor.name":
-        tails = [re.sub(r"[\W_]+", "", text.rpartition("/")[2].casefold()) for text in (one, other)]
-        return same_name(one, other) or (tails[0] == tails[1] and bool(tails[0]))
+        tails = [re.sub(r"[\W_]+", "", text.rpartition("/")[2]) for text in (one, other)]
+        if same_name(one, other) or (tails[0] == tails[1] and bool(tails[0])):
+            return True
+        # A part of a name may be the family's, or leave the size out.
+        return None if all(tails) and (tails[0] in tails[1] or tails[1] in tails[0]) else False
     if path == "descriptor.version":
-        return one.casefold().removeprefix("v") == other.casefold().removeprefix("v")
-    if path == "descriptor.revision" and min(len(one), len(other)) >= 7:
-        return one.casefold().startswith(other.casefold()) or other.casefold().startswith(one.casefold())
-    return one.casefold() == other.casefold()
+        one, other = (re.sub(r"\A(?:version\s*|v)(?=\d)|(?:\.0)+\Z", "", text) for text in (one, other))
+        return one == other
+    if path == "descriptor.revision" and one != other:
+        if not all(map(_HASH.match, (one, other))):
+            return None  # a branch or tag may lead to the commit
+        return one.startswith(other) or other.startswith(one)
+    return one == other
