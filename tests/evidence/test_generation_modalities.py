@@ -271,3 +271,27 @@ def test_of_several_models_what_the_asked_one_takes_counts(name: str, verdict: s
     observation, _ = look(PROBE, handler, stack="ollama", family="multimodal", model_hint=name, claims={ITEM: claims})
     judgement = judge(PROBE, ITEM, claims, observation)
     assert judgement.verdict == verdict, judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("hint", "roots", "verdict"),
+    [
+        ("house/chat", ("a/nomic-embed", "b/chat"), "inconclusive"),  # it may be either
+        ("chat-alias", ("a/nomic-embed", "b/chat"), "verified"),
+        ("house/chat", ("b/chat", "b/chat"), "verified"),  # one model under two names
+        ("", ("b/chat", "a/nomic-embed"), "verified"),
+    ],
+)
+def test_no_model_is_asked_in_the_place_of_the_claimed_one(hint: str, roots: Any, verdict: str) -> None:
+    def answer(payload: dict[str, Any]) -> Any:
+        return completion() if chats[payload["model"]] else 400
+
+    names = ("first", "chat-alias")
+    chats = {name: root == "b/chat" for name, root in zip(names, roots, strict=True)}
+    rows = [{"id": name, "root": root, "owned_by": "vllm"} for name, root in zip(names, roots, strict=True)]
+    generator, claims = Generator(answer=answer), claim(["text"], ["text"])
+    handler = routes({**generator.table(), "/v1/models": {"data": rows}})
+    observation, _ = look(PROBE, handler, model_hint=hint, claims={ITEM: claims})
+    judgement = judge(PROBE, ITEM, claims, observation)
+    assert judgement.verdict == verdict, judgement
+    assert verdict == "verified" or "none of the 2 models that are served is called house/chat" in judgement.reason

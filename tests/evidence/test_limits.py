@@ -57,6 +57,24 @@ def test_the_limit_of_the_model_that_is_loaded_is_not_that_of_another() -> None:
     for model_id, verdict in (("llama3.1", "contradicted"), ("mistral", "inconclusive"), ("", "contradicted")):
         names = {"identity.name-version": {"model_id": model_id}}
         assert PROBES["model.limits"].judge(item, claims, observation, names).verdict == verdict, model_id
+    names = {"identity.name-version": {"model_id": "mistralai/Mistral-7B-v0.3"}}
+    judged = PROBES["model.limits"].judge(item, claims, observation, names)
+    assert (judged.verdict, "None of the 2 models" in judged.reason) == ("inconclusive", True)
+    # What holds for each of them holds for the claimed one.
+    rows = [{"id": name, "owned_by": "vllm", "max_model_len": 8192} for name in ("a", "b")]
+    with serving(routes({"/v1/models": {"data": rows}})) as server:
+        both = observe("model.limits", server)
+    assert PROBES["model.limits"].judge(item, claims, both, names).verdict == "verified"
+
+
+def test_an_adapter_takes_what_the_model_takes_that_it_runs_on() -> None:
+    with serving(routes(VLLM)) as server:
+        observation = observe("model.limits", server)
+    names = {"identity.name-version": {"model_id": "support"}}
+    for wanted, verdict in ((32768, "verified"), (65536, "contradicted")):
+        claims = {"max_input": wanted, "unit": "tokens"}
+        judged = PROBES["model.limits"].judge("identity.input-limits", claims, observation, names)
+        assert judged.verdict == verdict, judged
 
 
 def test_other_units_and_missing_limits_are_inconclusive() -> None:

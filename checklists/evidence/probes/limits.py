@@ -20,7 +20,7 @@ from checklists.evidence.probes.base import (
     plain,
     text_of,
 )
-from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
+from checklists.evidence.probes.serving import Reading, agreed, each_of, read, unsaid
 from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import STACKS, Stack
 
@@ -34,6 +34,7 @@ class Limits(Probe):
     """The limits the server declares; of several the smallest, because a split context serves only its share."""
 
     key = "model.limits"
+    version = 2
     title = "Declared limits"
     items = ("identity.input-limits", "operations.runtime-constraints")
     also_reads = ("identity.name-version",)  # of several served models, the limits of the claimed one count
@@ -46,10 +47,10 @@ class Limits(Probe):
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
-        served = _served(of_model(observation, others.get("identity.name-version", {})))
+        names, judged = others.get("identity.name-version", {}), _runtime
         if item_key == "identity.input-limits":
-            return _input(claims, observation, served)
-        return _runtime(claims, observation, served)
+            judged = _input
+        return agreed([judged(claims, observation, _served(each)) for each in each_of(observation, names)], names)
 
     def settles(self, item_key: str, stack: Stack) -> str:
         if item_key == "identity.input-limits" and stack.relays:
@@ -69,10 +70,12 @@ def cuts_off(observation: Observation) -> bool:
 
 def token_limits(observation: Observation, name_claims: Claims) -> list[float]:
     """The limits on an input that the server declares for the claimed model, in tokens; empty if it declares none, or
-    those of another server."""
-    served = {} if _hearsay(observation) else _served(of_model(observation, name_claims))
-    found = next((served[key] for key in ("max_input", "context_tokens") if key in served), None)
-    return [found[0], found[1]] if found else []
+    those of another server, or if it is not clear which model is meant."""
+    each = [] if _hearsay(observation) else [_served(one) for one in each_of(observation, name_claims)]
+    found = [
+        next((list(served[key][:2]) for key in ("max_input", "context_tokens") if key in served), []) for served in each
+    ]
+    return found[0] if found and all(one == found[0] for one in found) else []
 
 
 def _hearsay(observation: Observation) -> Stack | None:

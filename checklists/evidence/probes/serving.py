@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from checklists.evidence.probes.base import dict_of, list_of, text_of
+from checklists.evidence.probes.base import Judgement, dict_of, inconclusive, list_of, text_of
 from checklists.evidence.probes.metrics_page import read_page
 from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Fact, Field, Listing, Stack, places
@@ -97,7 +97,7 @@ async def read(visit: Visit, wanted: Collection[str]) -> Observation:
     if heard:
         readings += [_reading(fact, fact.value, "", {}) for fact in stack.facts if fact.value and fact.means in wanted]
     observation: Observation = {"stack": stack.key, "readings": readings[:MAX_READINGS]}
-    observation["listed"] = [{key: row[key] for key in CALLED if row.get(key)} for row in listed.rows]
+    observation["listed"] = [{key: row[key] for key in (*CALLED, "parent") if row.get(key)} for row in listed.rows]
     if not readings:
         bad = next(iter(failed), None)
         observation |= {
@@ -112,13 +112,46 @@ def _readable(answer: Answer) -> bool:
 
 
 def of_model(observation: Observation, claims: Claims) -> list[Reading]:
-    """The readings that count for the claimed model: those of its own and those of the whole server. All, if no model
-    of that name is served; where it is, what is said of others only says nothing of it."""
-    readings = [dict_of(one) for one in list_of(observation.get("readings"))]
+    """The readings that count for the claimed model: those of its own, those of what an adapter runs on as far as
+    nothing is said of itself, and those of the whole server. All, if no model of that name is served; where it is, what
+    is said of others only says nothing of it."""
+    readings, listed = _read_of(observation)
     claimed = text_of(claims.get("model_id"))
     own = [one for one in readings if is_called(one, claimed)]
-    served = any(is_called(dict_of(row), claimed) for row in list_of(observation.get("listed")))
-    return [one for one in readings if one in own or not text_of(one.get("model"))] if own or served else readings
+    served = [row for row in listed if is_called(row, claimed)]
+    if not own and not served:
+        return readings
+    parents, told = {text_of(row.get("parent")) for row in served} - {""}, {one.get("means") for one in own}
+    beneath = [one for one in readings if text_of(one.get("model")) in parents and one.get("means") not in told]
+    return [one for one in readings if one in own or one in beneath or not text_of(one.get("model"))]
+
+
+def each_of(observation: Observation, claims: Claims) -> list[list[Reading]]:
+    """The readings for each model that may be the claimed one: where none of several is called so, it may be any."""
+    readings, listed = _read_of(observation)
+    claimed = text_of(claims.get("model_id"))
+    several = [row for row in listed if not row.get("parent")]
+    if not claimed or len(several) < 2 or any(is_called(one, claimed) for one in (*readings, *listed)):
+        return [of_model(observation, claims)]
+    names = [text_of(row.get("id")) for row in several]
+    return [[one for one in readings if text_of(one.get("model")) in ("", name)] for name in names]
+
+
+def agreed(found: list[Judgement], claims: Claims) -> Judgement:
+    """The judgement on the claimed model, by those on each of the models that it may be."""
+    first = found[0]
+    if len({one.verdict for one in found}) == 1:
+        return first
+    reason = (
+        f"None of the {len(found)} models that are served is called {text_of(claims.get('model_id'))}; which of them "
+    )
+    reason += "is meant is not clear."
+    return inconclusive(reason, claimed=first.claimed, unit=first.unit, rule=first.rule)
+
+
+def _read_of(observation: Observation) -> tuple[list[Reading], list[Row]]:
+    readings, listed = (map(dict_of, list_of(observation.get(key))) for key in ("readings", "listed"))
+    return list(readings), list(listed)
 
 
 def unsaid(stack: Stack, means: Iterable[str], what: str) -> str:
@@ -136,12 +169,21 @@ def is_called(row: Row | Reading, name: str) -> bool:
 
 def same_name(one: str, other: str) -> bool:
     """Equal but for case; a local path or a file equals the name it ends in."""
-    one, other = one.strip().rstrip("/").casefold(), other.strip().rstrip("/").casefold()
+    one, other = (plain_name(text).strip().rstrip("/").casefold() for text in (one, other))
     if not one or not other:
         return False
     if one == other or one.removesuffix(":latest") == other.removesuffix(":latest"):
         return True
     return (is_local(one) or is_local(other)) and tail_of(one) == tail_of(other)
+
+
+def plain_name(name: str) -> str:
+    """A model's name, also where people wrote down its address on the hub."""
+    found = _ON_THE_HUB.match(name)
+    return found[1] if found else name
+
+
+_ON_THE_HUB = re.compile(r"\s*https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s?#]+)", re.IGNORECASE)
 
 
 def is_local(name: str) -> bool:

@@ -33,12 +33,16 @@ def forbidden(visit: Visit, *, burst: bool = False) -> Observation | None:
 
 
 async def model_of(visit: Visit) -> str:
-    """The name to ask for: the served one that the team claims, else the first that is served, else the claim."""
+    """The name to ask for: the served one that the team claims, else that of the only model, else the claim; of several
+    models that are called otherwise none, for it may be any."""
     rows, _ = await served_models(visit)
     hint = visit.target.model_hint
     for row in rows:
         if is_called(row, hint):
             return text_of(row["id"])
+    several = len({text_of(row.get("root") or row["id"]) for row in rows if not row.get("parent")}) > 1
+    if hint and several:
+        return hint if (await visit.stack()).partial else ""
     return text_of(rows[0]["id"]) if rows else hint
 
 
@@ -60,10 +64,10 @@ async def usual_request(visit: Visit, *, stream: bool = False) -> tuple[Tiny | N
             "why": "TorchServe declares no input of its models, so no small request can be made up for it.",
         }
     if not model and stack.key not in ("tei", "tgi"):
-        return None, {
-            "error": "no_model",
-            "why": "No model name is known to ask for: the model list is empty or refused.",
-        }
+        rows, _ = await served_models(visit)
+        none = f"none of the {len(rows)} models that are served is called {visit.target.model_hint}"
+        why = f"No model name is known to ask for: {none if rows else 'the model list is empty or refused'}."
+        return None, {"error": "no_model", "why": why}
     if family == "embedding":
         return requests.embedding(stack, model), {}
     if family == "diffusion":
