@@ -120,6 +120,33 @@ def test_of_several_models_only_the_claimed_one_counts() -> None:
     assert arguments(table, item, {"precisions": ["fp16"]}, **mine).verdict == "verified"
     assert arguments(table, item, {"precisions": ["int4"]}, **mine).verdict == "contradicted"
     assert arguments(table, item, {"precisions": ["fp16"]}).verdict == "contradicted"  # both are served
+    elsewhere = {"identity.name-version": {"model_id": "house/large"}}
+    assert arguments(table, item, {"precisions": ["fp16"]}, **elsewhere).verdict == "inconclusive"
+    assert arguments(table, item, {"precisions": ["fp8"]}, **elsewhere).verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("held", "formats", "verdict"),
+    [
+        ("MXFP4", ["mxfp4"], "inconclusive"),
+        ("F16", ["none"], "inconclusive"),
+        ("Q8_0", ["int8"], "inconclusive"),
+        ("Q4_K_M", ["none", "int8"], "contradicted"),
+        ("F16", ["awq"], "contradicted"),
+        ("F16", ["gguf"], "verified"),
+    ],
+)
+def test_a_gguf_file_may_hold_what_is_claimed(held: str, formats: list[str], verdict: str) -> None:
+    readings = [{"means": "quantization", "value": "gguf"}, {"means": "precision", "value": held}]
+    judged = PROBES["serving.arguments"].judge("compute.quantization", {"formats": formats}, {"readings": readings})
+    assert judged.verdict == verdict, judged
+
+
+@pytest.mark.parametrize(("claimed", "verdict"), [("int4", "inconclusive"), ("bf16", "contradicted")])
+def test_a_number_format_is_not_that_of_weights_whose_quantisation_is_never_told(claimed: str, verdict: str) -> None:
+    info = {"model_id": "a/b-AWQ", "model_dtype": "torch.float16", "max_total_tokens": 4096, "max_best_of": 2}
+    judged = arguments({"/info": info}, "identity.gpu-precision", {"precisions": [claimed]})
+    assert judged.verdict == verdict, judged
 
 
 def test_a_server_that_refuses_our_key_is_inconclusive() -> None:

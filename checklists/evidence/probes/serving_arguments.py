@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from checklists.evidence.probes.base import (
@@ -21,9 +22,9 @@ from checklists.evidence.probes.base import (
     texts_of,
 )
 from checklists.evidence.probes.gpu_names import same_gpu
-from checklists.evidence.probes.serving import Reading, of_model, read, unsaid
+from checklists.evidence.probes.serving import Reading, agreed, each_of, read, unsaid
 from checklists.evidence.probes.visit import Claims, Observation, Visit
-from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, Stack
+from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, STACKS, Stack
 
 PRECISION = ("gpu_name", "precision", "kv_precision")
 SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "gpus")
@@ -35,6 +36,9 @@ RULE_PRECISION = (
     "Verified: the GPU, and the format of the weights, stand in the claimed list. Contradicted: another GPU, or "
     "neither the number format nor the quantisation stands there. The format of the KV cache decides nothing."
 )
+SMALL = {"fp8", "int8", "int4", "fp4"}
+# What a GGUF file may hold, by its own word for the precision, and what else that is called.
+_IN_GGUF = {"fp32": "none", "fp16": "none", "bf16": "none", "int8": "int8", "fp4": "mxfp4"}
 # The precision of weights that were quantised so; of the others the number of bits is not told.
 _QUANTISED = {"fp8": "fp8", "int8": "int8", "awq": "int4", "nvfp4": "fp4", "mxfp4": "fp4"}
 
@@ -43,6 +47,7 @@ class ServingArguments(Probe):
     """How the model was started, in the server's own words: number format, quantisation, split, and on which GPUs."""
 
     key = "serving.arguments"
+    version = 2
     title = "Serving arguments"
     items = ("identity.gpu-precision", "compute.parallelism", "compute.quantization")
     reads = ("endpoint", "metrics")
@@ -56,13 +61,12 @@ class ServingArguments(Probe):
     def judge(
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
-        readings = of_model(observation, others.get("identity.name-version", {}))
-        why = fact_error(observation)
-        if item_key == "compute.parallelism":
-            return _split(claims, readings, why)
-        if item_key == "compute.quantization":
-            return _quantisation(claims, readings, why)
-        return _precision(claims, readings, why)
+        names, why = others.get("identity.name-version", {}), fact_error(observation)
+        stack = STACKS.get(text_of(observation.get("stack")))
+        judged = {"compute.parallelism": _split, "compute.quantization": _quantisation}.get(item_key or "", _precision)
+        if judged is _precision and stack is not None and stack.tells("quantization") is None:
+            judged = partial(_precision, hidden=True)
+        return agreed([judged(claims, readings, why) for readings in each_of(observation, names)], names)
 
     def settles(self, item_key: str, stack: Stack) -> str:
         if item_key == "identity.gpu-precision":
@@ -74,7 +78,8 @@ class ServingArguments(Probe):
         return super().settles(item_key, stack)
 
 
-def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
+def _precision(claims: Claims, readings: list[Reading], why: str, *, hidden: bool = False) -> Judgement:
+    """``hidden``: the server never says whether its weights are quantised."""
     gpus, precisions = texts_of(claims.get("gpu_types")), [p.casefold() for p in texts_of(claims.get("precisions"))]
     claimed = "; ".join(part for part in (joined(gpus), joined(precisions)) if part)
     if why:
@@ -103,6 +108,7 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
                 continue
             # The checklist has no word for five or six bits, so who has such weights claims four or eight.
             near = {"int4", "int8"} if word.startswith("int") and word not in PRECISIONS.values() else {word}
+            near |= SMALL if hidden else set()
             if precisions and not {word, *near, *quantised.values()} & {*precisions, ""}:
                 wrong.append(f"{label} ({where})")
     for name, word in quantised.items():
@@ -148,7 +154,13 @@ def _quantisation(claims: Claims, readings: list[Reading], why: str) -> Judgemen
         quantised = [one for one in readings if one.get("means") == "quantization"]
         return inconclusive(_not_comparable(quantised, []), claimed=joined(formats), rule=RULE_LISTED)
     found: dict[str, Any] = {"claimed": joined(formats), "observed": seen, "rule": RULE_LISTED}
+    held = {
+        _IN_GGUF.get(precision_of(text_of(one.get("value")))) for one in readings if one.get("means") == "precision"
+    }
     wrong = next(((word, where) for word, where in served if word not in formats), None)
+    if wrong and wrong[0] == "gguf" and held & set(formats):
+        reason = f"Served a GGUF file ({wrong[1]}), whose weights are of the claimed kind: what counts is for a person."
+        return inconclusive(reason, **found)
     if wrong:
         words = "unquantised" if wrong[0] == "none" else wrong[0]
         return Judgement(
