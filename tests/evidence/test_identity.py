@@ -61,6 +61,12 @@ def test_another_model_contradicts() -> None:
         ("Qwen/Qwen3-8B", "qwen/qwen3-8b", "verified"),
         ("Qwen/Qwen3-8B", "mirror/Qwen3-8B", "inconclusive"),  # may be a copy
         ("meta-llama/Llama-3.1-8B-Instruct", "unsloth/Meta-Llama-3.1-8B-Instruct", "inconclusive"),
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "RedHatAI/Llama-3.1-8B-Instruct-FP8", "inconclusive"),
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct", "inconclusive"),  # renamed
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-70B-Instruct", "contradicted"),
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "TheBloke/Mistral-7B-Instruct-v0.2-GPTQ", "contradicted"),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "Qwen/Qwen3-8B", "verified"),
+        ("https://huggingface.co/Qwen/Qwen3-8B", "Qwen/Qwen3-4B", "contradicted"),
         ("Qwen3-8B", "Qwen/Qwen3-8B", "inconclusive"),  # no word of whose
         ("Our support assistant", "Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "/models/Qwen3-8B", "inconclusive"),
@@ -79,6 +85,12 @@ def test_only_repositories_tell_which_model_runs(claimed: str, root: str, expect
     judgement = name(alone(root), model_id=claimed)
     assert judgement.verdict == expected, judgement
     assert judgement.rule
+
+
+def test_what_is_told_and_decides_nothing_is_not_said_to_be_untold() -> None:
+    copied = name(alone("mirror/Qwen3-8B"), model_id="Qwen/Qwen3-8B")
+    assert "may be a copy of the claimed one, or its new name" in copied.reason
+    assert "Claim it whole" in name(alone("Qwen/Qwen3-8B"), model_id="Qwen3-8B").reason
 
 
 def test_the_hubs_own_cache_tells_the_commit_too() -> None:
@@ -159,6 +171,8 @@ def test_a_revision_tells_what_a_mount_does_not() -> None:
 def test_a_revision_is_compared_where_the_server_gives_one() -> None:
     assert name(TGI, model_id=MODEL, revision="0e9e39f").verdict == "verified"
     assert name(TGI, model_id=MODEL, revision="1111111111111111111111111111111111111111").verdict == "contradicted"
+    for mark in ("20250115", "5f0c7a1b9d3e4c2a8b6f0d1e2c3a4b5d"):  # a date, and a run's own mark: no commits
+        assert name(TGI, model_id=MODEL, revision=mark).verdict == "inconclusive"
     by_name = name(TGI, model_id=MODEL, revision="main")
     assert by_name.verdict == "verified"
     assert "revision is not served" in by_name.reason
@@ -167,6 +181,10 @@ def test_a_revision_is_compared_where_the_server_gives_one() -> None:
 def test_a_digest_is_compared_where_the_server_gives_one() -> None:
     digest = OLLAMA["/api/tags"]["models"][0]["digest"]  # type: ignore[index]
     assert name(OLLAMA, model_id="llama3.1", artifact_digest=f"sha256:{digest}").verdict == "verified"
+    assert name(OLLAMA, model_id="llama3.1", artifact_digest=f"house/tickets@sha256:{digest}").verdict == "verified"
+    two = {**OLLAMA, "/api/tags": {"models": [{"name": "a", "digest": "0" * 64}, {"name": "b", "digest": digest}]}}
+    found = name(two, model_id=MODEL, artifact_digest=digest)
+    assert (found.verdict, found.observed) == ("verified", "b")
     other = name(OLLAMA, model_id="llama3.1", artifact_digest="sha256:" + "0" * 64)
     assert other.verdict == "inconclusive"  # perhaps that of the weights, or of the server's image
     assert "may be that of something else" in other.reason
@@ -215,5 +233,8 @@ def test_lineage_is_spoken_of_only_where_a_parent_is_served() -> None:
     assert "identity.lineage" not in probe.speaks_to(silent)
     assert lineage(MODEL, served, "support").verdict == "verified"
     assert lineage("other/model", served, "support").verdict == "contradicted"
+    # Adapters are served on a quantised repack of what they were trained on, or on what was tuned further.
+    assert lineage("meta-llama/Llama-3.1-8B", served, "support").verdict == "inconclusive"
+    assert lineage("meta-llama/Llama-3.1-70B", served, "support").verdict == "contradicted"
     assert lineage("Llama 3.1, tuned", served, "support").verdict == "inconclusive"
     assert probe.judge("identity.lineage", {}, served).verdict == "inconclusive"

@@ -23,6 +23,7 @@ from checklists.evidence.probes.serving import (
     is_called,
     is_local,
     list_models,
+    plain_name,
     read,
     same_name,
     served_models,
@@ -35,7 +36,8 @@ from checklists.evidence.stacks import STACKS, Stack
 __all__ = ["Identity", "same_name", "served_models"]
 
 NAME, LINEAGE = "identity.name-version", "identity.lineage"
-CHOSEN = "the operator chooses names and places freely: what runs behind them is not told."
+CHOSEN = "the operator chooses names and places freely: "
+UNTOLD, COPIED = "what runs behind them is not told.", "it may be a copy of the claimed one, or its new name."
 RULE = (
     "Verified: a digest or a commit equals the claimed one, or what runs is the claimed repository (owner/name, or its "
     "folder in the hub's own cache). Contradicted: it is another repository, or another commit of the same. A served "
@@ -47,6 +49,7 @@ RULE_PARENT = (
     "another repository. Names and paths that an operator chose decide nothing."
 )
 ROOTS = ("root", "qualified_root")
+LEAST_NAME = 6  # characters of a name that still tell one model from others
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}\Z")
 # First segments of a relative path rather than owners of repositories.
 _PLACES = re.compile(
@@ -63,6 +66,8 @@ _RUNS = re.compile(
 # The hub's own client keeps a repository in models--owner--name/snapshots/commit.
 _CACHED = re.compile(r"(?:^|[/\\])models--([\w.-]+?)--([\w.-]+?)(?:[/\\]snapshots[/\\]([0-9a-f]{40}))?(?:[/\\]|$)")
 _SHA = re.compile(r"[0-9a-f]{7,64}\Z")
+# What is surely meant for a commit: no date, and not as long as the mark of a training run.
+_COMMIT = re.compile(r"(?:[0-9a-f]{40}|(?!20\d{6})[0-9a-f]{7,16})\Z")
 
 
 class Identity(Probe):
@@ -143,8 +148,17 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, stack: Stack
         unlike = f"{lists} {joined(names)}{note}, and not {claimed}"
         if not stack.partial and all(_another_repository(claimed, _told(row, stack)) for row in models):
             return Judgement(CONTRADICTED, claimed, joined(names), "", f"{unlike}.", rule=RULE)
-        unlike += f"; but {CHOSEN}" if not stack.partial else "; but it may serve models that it does not list."
-    row = next(iter(named or (models if len(models) == 1 else [])), {})
+        unlike += (
+            f"; but {_chosen(claimed, [text for row in models for text in _told(row, stack)])}"
+            if not stack.partial
+            else "; but it may serve models that it does not list."
+        )
+        if full := _with_its_owner(claimed, [text for row in models for text in _told(row, stack)]):
+            unlike = f"{gives} {full} as what runs, and the claim names no owner. Claim it whole to have it compared."
+    hashed = [
+        row for row in models if _same_hash(digest, text_of(row.get("digest"))) or _same_hash(revision, _commit(row))
+    ]
+    row = next(iter(named or (models if len(models) == 1 else hashed)), {})
     roots = _roots(row)
     shown = text_of(row.get("id")) or joined(names)
     equal: list[str] = []
@@ -154,7 +168,7 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, stack: Stack
         same = _same_hash(want, have) if want else None
         if want:
             (open_ if same is None else equal if same else other).append(label)
-        if same is False and label == "revision" and proven:
+        if same is False and label == "revision" and proven and _COMMIT.match(want.casefold()):
             reason = f"{gives} another revision of {claimed} than the one claimed."
             return Judgement(CONTRADICTED, want, have, "", reason, rule=RULE)
     rest = f" The claimed {' and '.join(open_)} is not served, so it was not compared." if open_ else ""
@@ -198,7 +212,7 @@ def repository_of(text: str) -> str:
     path, a file, a bucket and a bare name, all of which an operator chooses."""
     if cached := _CACHED.search(text):
         return f"{cached[1]}/{cached[2]}"
-    text = text.strip().rstrip("/")
+    text = plain_name(text).strip().rstrip("/")
     if is_local(text) or not _REPOSITORY.match(text) or _PLACES.match(text.partition("/")[0]):
         return ""
     if any(map(_RUNS.match, text.split("/"))):
@@ -211,9 +225,22 @@ def _same_repository(claimed: str, told: list[str]) -> bool:
     return bool(wanted) and any(repository_of(text).casefold() == wanted for text in told)
 
 
+def _chosen(claimed: str, told: list[str]) -> str:
+    """Why what is told does not decide on another claim."""
+    copied = bool(repository_of(claimed)) and bool(told) and all(map(repository_of, told))
+    return f"{CHOSEN}{COPIED if copied else UNTOLD}"
+
+
+def _with_its_owner(claimed: str, told: list[str]) -> str:
+    """The repository among what is told that a claim names without its owner."""
+    return next(
+        (text for text in map(repository_of, told) if text and tail_of(text).casefold() == claimed.casefold()), ""
+    )
+
+
 def _another_repository(claimed: str, told: list[str]) -> bool:
-    """Whether what is told is surely not what is claimed. One owner's two repositories are two models; of two owners
-    one may have the other's model, unless their names have nothing in common."""
+    """Whether what is told is surely not what is claimed. One owner's two repositories are two models, unless one may
+    be the other renamed; of two owners one may have the other's model, unless their names have nothing in common."""
     wanted, found = repository_of(claimed).casefold(), [repository_of(text).casefold() for text in told]
     if not wanted or not found or not all(found):
         return False
@@ -221,10 +248,18 @@ def _another_repository(claimed: str, told: list[str]) -> bool:
 
 
 def _apart(one: str, other: str) -> bool:
-    if one.partition("/")[0] == other.partition("/")[0]:
-        return one != other
-    names = [re.sub(r"[\W_]+", "", tail_of(text)) for text in (one, other)]
-    return names[0] not in names[1] and names[1] not in names[0]
+    owners, names = zip(*(text.split("/") for text in (one, other)), strict=True)
+    if owners[0] == owners[1]:
+        # The hub leads an old name on to the new one: Meta-Llama-3.1-8B became Llama-3.1-8B.
+        return one != other and not any(a.endswith(f"-{b}") for a, b in (names, names[::-1]))
+    bare = [re.sub(r"[\W_]+", "", _unbranded(*each)) for each in zip(owners, names, strict=True)]
+    return bare[0] not in bare[1] and bare[1] not in bare[0]
+
+
+def _unbranded(owner: str, name: str) -> str:
+    """A model's name without that of its maker, which copies leave out or in."""
+    brand, _, rest = name.partition("-")
+    return rest if len(rest) > LEAST_NAME and (brand == "meta" or owner.startswith(brand)) else name
 
 
 def _commit(row: Mapping[str, Any]) -> str:
@@ -256,14 +291,16 @@ def _lineage(claims: Claims, name: Claims, models: list[dict[str, Any]], stack: 
     if _same_repository(claimed, told):
         return Judgement(VERIFIED, reason=f"The model list names {shown} as the parent, as claimed.", **words)
     said = f"The model list names {shown} as the parent"
+    if any(repository_of(text).casefold().startswith(f"{repository_of(claimed).casefold()}-") for text in told):
+        return inconclusive(f"{said}, which by its name may itself come from the claimed one.", **words)
     if _another_repository(claimed, told):
         return Judgement(CONTRADICTED, reason=f"{said}.", **words)
-    return inconclusive(f"{said}; but {CHOSEN}", **words)
+    return inconclusive(f"{said}; but {_chosen(claimed, told)}", **words)
 
 
 def _same_hash(want: str, have: str) -> bool | None:
     """Whether two hashes agree, the shorter being a prefix; ``None`` if either is none (a branch such as ``main``)."""
-    want, have = (text.casefold().removeprefix("sha256:") for text in (want, have))
+    want, have = (re.sub(r"\A(?:\S+@)?sha256[:-]", "", text.strip().casefold()) for text in (want, have))
     if not _SHA.match(want) or not _SHA.match(have):
         return None
     return want.startswith(have) or have.startswith(want)
