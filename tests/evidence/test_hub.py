@@ -62,6 +62,11 @@ def asked_hub(
     [
         ({"model_id": MODEL, "revision": SHA}, "inconclusive", "what runs only the server can tell"),
         ({"model_id": MODEL, "revision": SHA[:8]}, "inconclusive", "It is gated"),
+        (
+            {"model_id": f"https://huggingface.co/{MODEL}", "revision": SHA},
+            "inconclusive",
+            f"this revision of {MODEL};",
+        ),
         ({"model_id": MODEL, "revision": "f" * 40}, "contradicted", f"no revision {'f' * 40}"),
         ({"model_id": MODEL, "revision": "v9"}, "inconclusive", "a mark of another place"),
         ({"model_id": MODEL, "revision": "abcdef1"}, "inconclusive", "Claim all 40 digits."),
@@ -174,6 +179,8 @@ CLAIMS = {"model_id": "team/assist", "version": "4.2", "artifact_digest": DIGEST
     [
         (CLAIMS, {"4.2": DIGEST}, "inconclusive", "and its tag 4.2 leads to it"),
         (CLAIMS, {"v4.2": DIGEST}, "inconclusive", "and its tag v4.2 leads to it"),
+        ({**CLAIMS, "artifact_digest": "A" * 64}, {"4.2": DIGEST}, "inconclusive", "its tag 4.2 leads to it"),
+        ({**CLAIMS, "artifact_digest": f"team/assist@{DIGEST}"}, {"4.2": DIGEST}, "inconclusive", "4.2 leads to it"),
         (CLAIMS, {}, "inconclusive", "with this digest; whether it is what runs only the server can tell."),
         ({**CLAIMS, "artifact_digest": CHILD}, {"4.2": DIGEST}, "inconclusive", "its tag 4.2 leads to it"),
         (CLAIMS, {"4.2": OTHER}, "inconclusive", "which is there too; a tag can move"),

@@ -114,6 +114,12 @@ def test_the_digest_of_weights_in_a_registry_is_not_contradicted_by_an_image() -
     assert found(cluster([[image(OTHER)]], KNOWN, weights)).verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("said", [CLAIMED.removeprefix("sha256:").upper(), f"team/assist@{CLAIMED}"])
+def test_a_digest_counts_however_it_is_written(said: str) -> None:
+    assert found(cluster([[image(CLAIMED)]], KNOWN), {**CLAIMS, "artifact_digest": said}).verdict == "verified"
+    assert found(cluster([[image(OTHER)]], KNOWN), {**CLAIMS, "artifact_digest": said}).verdict == "contradicted"
+
+
 def test_what_runs_is_told_without_a_registry_too() -> None:
     assert found(cluster([[image(CLAIMED)]]), oci=False).verdict == "verified"
     assert found(cluster([[image(OTHER)]]), oci=False).verdict == "inconclusive"

@@ -27,6 +27,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.release import CHANGED
+from checklists.evidence.probes.serving import plain_name
 from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.sources.alertmanager import kept_only
 from checklists.evidence.stacks import Stack
@@ -51,6 +52,12 @@ MANIFESTS = ", ".join(
         "docker.distribution.manifest.v2",
     )
 )
+
+
+def digest_of(text: str) -> str:
+    """The digest of an image or file that a text gives in full, bare or behind a name and an @; else an empty one."""
+    found = re.search(r"(?:^|@)(?:sha256:)?([0-9a-f]{64})\Z", text.strip().casefold())
+    return f"sha256:{found[1]}" if found else ""
 
 
 def _asked(visit: Visit) -> dict[str, str]:
@@ -80,7 +87,7 @@ class ModelHub(Probe):
         observation: Observation = {"hub": base, "asked": asked}
         if not base:
             return {**observation, "error": "off", "why": "No model hub is configured, so none was asked."}
-        model, revision = asked["model_id"], asked["revision"]
+        model, revision = plain_name(asked["model_id"]), asked["revision"]
         if not _HUB_ID.match(model) or ".." in model:
             why = "The claimed model id is no name that a model hub could have." if model else "No model id is claimed."
             return {**observation, "error": "no_name", "why": why}
@@ -142,7 +149,7 @@ def _card(answer: Answer) -> Observation:
 
 
 def _revision(claims: Claims, observation: Observation) -> Judgement:
-    model, revision = text_of(claims.get("model_id")), text_of(claims.get("revision"))
+    model, revision = plain_name(text_of(claims.get("model_id"))), text_of(claims.get("revision"))
     claimed = f"{model}@{revision}" if revision else model
     hub = text_of(observation.get("hub"))
     rule = (
@@ -227,11 +234,11 @@ class ImageRegistry(Probe):
         observation: Observation = {"registry": base, "asked": asked}
         if not base:
             return {**observation, "error": "off", "why": "No image registry is configured, so none was asked."}
-        name, digest = asked["model_id"], asked["artifact_digest"]
+        name, digest = asked["model_id"], digest_of(asked["artifact_digest"])
         if not _OCI_NAME.match(name):
             why = "The claimed model id is no name that a registry could have." if name else "No model id is claimed."
             return {**observation, "error": "no_name", "why": why}
-        if not _DIGEST.match(digest):
+        if not digest:
             return {**observation, "error": "no_digest", "why": "No digest (sha256:…) is claimed."}
         by_digest = await _manifest(visit, base, name, digest)
         if by_digest.status not in (200, 404) or by_digest.flaw:
@@ -248,6 +255,7 @@ class ImageRegistry(Probe):
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
         claimed, name = text_of(claims.get("artifact_digest")), text_of(claims.get("model_id"))
+        claimed = digest_of(claimed) or claimed
         if observation.get("error") != "off" and _moved_on(claims, observation):
             return inconclusive(CHANGED, claimed=claimed)
         if why := fact_error(observation):

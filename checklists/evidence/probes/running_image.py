@@ -19,7 +19,7 @@ from checklists.evidence.probes.base import (
     number_of,
     text_of,
 )
-from checklists.evidence.probes.hub import _DIGEST, NAME, ImageRegistry, _digests, _manifest, _moved_on
+from checklists.evidence.probes.hub import NAME, ImageRegistry, _digests, _manifest, _moved_on, digest_of
 from checklists.evidence.probes.prometheus.base import scope_of
 from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
@@ -48,7 +48,7 @@ class RunningImage(ImageRegistry):
         seen, running = await super().observe(visit), await running_images(visit)
         base, name = text_of(seen.get("registry")), text_of(dict_of(seen.get("asked")).get("model_id"))
         if not seen.get("error") and seen.get("known") is True and running.get("images"):
-            claimed = text_of(dict_of(seen["asked"]).get("artifact_digest"))
+            claimed = digest_of(text_of(dict_of(seen["asked"]).get("artifact_digest")))
             alike = [digest for digest, image in dict_of(running["images"]).items() if _same_name(image, name)]
             running["families"] = {
                 digest: _digests(answer)
@@ -61,8 +61,8 @@ class RunningImage(ImageRegistry):
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
         published = super().judge(item_key, claims, observation, others)
-        running, claimed = dict_of(observation.get("running")), text_of(claims.get("artifact_digest")).casefold()
-        if not _DIGEST.match(claimed) or _moved_on(claims, observation) or not running.get("images"):
+        running, claimed = dict_of(observation.get("running")), digest_of(text_of(claims.get("artifact_digest")))
+        if not claimed or _moved_on(claims, observation) or not running.get("images"):
             return published
         return _running(claimed, text_of(claims.get("model_id")), running, published)
 
