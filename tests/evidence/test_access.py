@@ -129,6 +129,17 @@ def test_client_certificates_do_not_show_on_plain_http() -> None:
     assert judge("access.control", "security.access-control", {"scheme": "mtls"}, asked).verdict == "verified"
 
 
+def test_a_certificate_may_be_asked_for_after_the_handshake() -> None:
+    page = b"<html><head><title>400 No required SSL certificate was sent</title></head></html>"  # nginx
+    judgement, observation = access(lambda request: request.reply(400, page, {"Content-Type": "text/html"}), "mtls")
+    assert judgement.verdict == "verified", judgement
+    assert judge("access.control", "security.access-control", {"scheme": "none"}, observation).verdict == "contradicted"
+    other, _ = access(
+        lambda request: request.reply(400, b"<html>400 Bad Request", {"Content-Type": "text/html"}), "mtls"
+    )
+    assert other.verdict == "inconclusive"
+
+
 def test_the_key_is_sent_with_one_request_only_and_a_wrong_one_once() -> None:
     with serving(routes(VLLM, key=KEY)) as server:
         observe("access.control", server, stack="vllm", headers=HEADERS)

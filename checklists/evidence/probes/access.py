@@ -29,6 +29,7 @@ WORDS = {
 }
 
 
+_NO_CERTIFICATE = "No required SSL certificate was sent"  # nginx, which says so after the handshake
 NOWHERE = Route("/preflight-no-such-route")
 RULE = (
     "Verified: 401 (or 403, where our own key is let in) without a key on a main route, and 2xx nowhere. Contradicted: "
@@ -155,7 +156,7 @@ class AccessControl(Probe):
                     claimed,
                     "client certificate asked for",
                     "",
-                    "The handshake was refused without a client certificate.",
+                    "Without a client certificate nobody is let in.",
                     rule=rule,
                 )
             if observation.get("https") is False:
@@ -224,6 +225,8 @@ def _outcome(answer: Answer, kind: str = "") -> int | str:
         return "web_page"
     if answer.ok and tells_of_failure(answer.object()):
         return "error_in_the_body"
+    if answer.status == 400 and answer.response and _NO_CERTIFICATE in answer.response.text[:2000]:
+        return "client_certificate"
     if kind == "main" and answer.response and answer.flaw:
         begins = answer.response.body.lstrip()[:1] in (b"{", b"[")
         return answer.status or 0 if answer.response.truncated and begins else "no_json"
