@@ -46,6 +46,26 @@ def test_a_field_that_is_gone_breaks_unless_the_team_named_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("exceptions", "verdict"),
+    [
+        ("The text `id` is not sent.", "verified"),
+        ("no id", "inconclusive"),  # perhaps the field, perhaps not
+        ("no idea of tools", "contradicted"),
+        ("created is gone", "contradicted"),
+    ],
+)
+def test_a_word_in_a_sentence_need_not_be_a_field(exceptions: str, verdict: str) -> None:
+    before, after = {"id": "text", "usage.total_tokens": "number"}, {"usage.total_tokens": "number"}
+    shapes = {
+        name: {"whole": {"status": 200, "type": "application/json", "fields": fields, "empty": []}}
+        for name, fields in (("old", before), ("new", after))
+    }
+    claims = {"compatible_with": "1.0", "exceptions": exceptions}
+    judgement = judge(PROBE, ITEM, claims, {"other": "before", "version": "1.0", **shapes})
+    assert judgement.verdict == verdict, judgement
+
+
 def test_a_field_of_another_kind_breaks() -> None:
     odd = Generator(answer=lambda payload: None if payload.get("stream") else completion(id=7))
     assert "id was text, is number" in compared(Generator().handler(), odd.handler()).reason

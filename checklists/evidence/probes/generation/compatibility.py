@@ -283,12 +283,10 @@ def _lost(before: Observation, after: Observation, exceptions: str) -> tuple[lis
     lost: list[str] = []
     unsure: list[str] = []
     for path, kind in fields.items():
-        if any(
-            re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", exceptions) for name in (path, path.rpartition(".")[2])
-        ):
+        if (excepted := _excepted(path, exceptions)) is True:
             continue
         within = any(path.startswith((f"{one}.", f"{one}[]")) for one in there)  # what held it is there, but empty
-        found = lost if path in CORE and not within else unsure
+        found = lost if path in CORE and not within and excepted is False else unsure
         if path not in there:
             found.append(f"{path} is missing")
         elif path in now and not _one_kind(path, kind, text_of(now[path])):
@@ -296,6 +294,16 @@ def _lost(before: Observation, after: Observation, exceptions: str) -> tuple[lis
     if text_of(before.get("type")) != text_of(after.get("type")) and text_of(before.get("type")):
         lost.append(f"{text_of(before.get('type'))} became {text_of(after.get('type')) or 'untyped'}")
     return lost, unsure
+
+
+def _excepted(path: str, exceptions: str) -> bool | None:
+    """Whether the team named a field as an exception; ``None`` where a word such as ``model`` may be no field's."""
+    names = [re.escape(name) for name in (path, path.rpartition(".")[2])]
+    meant = [name for name in names if re.search(r"[._]", name)]
+    quoted = [rf"[`'\"“‘]{name}[`'\"”’]" for name in names]
+    if any(re.search(rf"(?<![\w.]){name}(?!\w)", exceptions) for name in (*meant, *quoted)):
+        return True
+    return None if any(re.search(rf"(?<![\w.]){name}(?!\w)", exceptions) for name in names) else False
 
 
 def _one_kind(path: str, old: str, new: str) -> bool:
