@@ -42,6 +42,19 @@ def test_counters_that_move_by_our_good_and_by_our_bad_request_are_verified() ->
     assert generator.refused == 1
 
 
+@pytest.mark.parametrize(
+    ("claimed", "verdict"),
+    [
+        ("rate(vllm:generation_tokens_total[5m])", "verified"),
+        ('sum by (pod) (rate(vllm:generation_tokens_total{model_name="m"}[5m]))', "verified"),
+        ("the usual ones", "inconclusive"),
+    ],
+)
+def test_a_counter_within_a_query_is_the_claimed_one(claimed: str, verdict: str) -> None:
+    judgement = judge(PROBE, THROUGHPUT, {"metric_name": claimed}, seen(Generator()))
+    assert judgement.verdict == verdict, judgement
+
+
 def test_a_counter_that_stands_still_while_another_moves_is_contradicted() -> None:
     observation = seen(Generator())
     observation["names"].append("my_tokens_total")

@@ -29,7 +29,7 @@ from checklists.evidence.probes.base import (
 )
 from checklists.evidence.probes.generation.requests import MAX_TOKENS, Tiny
 from checklists.evidence.probes.generation.sending import failed, forbidden, send, usual_request
-from checklists.evidence.probes.metrics_page import MAX_NAMES, page_stack, read_page
+from checklists.evidence.probes.metrics_page import MAX_NAMES, metric_names, page_stack, read_page
 from checklists.evidence.probes.visit import Answer, Claims, Observation, Visit
 from checklists.evidence.stacks import COUNTER_MEANINGS, Meaning, Stack
 from checklists.evidence.urls import same_origin
@@ -40,6 +40,7 @@ MAX_SERIES = 60
 # A class that one malformed request can move; the others would need a server in trouble.
 OURS = ("bad_request", "input_shape")
 _BAD_NAME = re.compile(r"fail|error|reject|invalid|exception|refus|bad_request", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z]\w*[_:][\w:]*")
 _STATUS = ("status", "status_code", "code", "http_status", "status_class", "response_code", "http_status_code")
 _KIND = (
     "err",
@@ -280,7 +281,7 @@ def _told(rows: list[Series], limit: int = 3) -> str:
 
 def _throughput(claims: Claims, observation: Observation) -> Judgement:
     where = text_of(observation.get("where"))
-    claimed = next(iter(texts_of(claims.get("metric_name"))), "")
+    claimed = next(iter(metric_names(claims.get("metric_name"))), "")
     known = [text_of(name) for name in list_of(observation.get("known"))]
     rows = _moved(observation, "good")
     moved = [row for row in rows if text_of(row.get("name")) in known]
@@ -291,6 +292,8 @@ def _throughput(claims: Claims, observation: Observation) -> Judgement:
     names += [text_of(row.get("name")) for row in rows]
     candidates = (claimed, f"{claimed}_total", claimed.removesuffix("_total"), f"{claimed}_count")
     name = next((candidate for candidate in candidates if candidate in names), "")
+    if not name and len(inside := {word for word in _NAME.findall(claimed) if word in names}) == 1:
+        name = inside.pop()  # within a query
     words: dict[str, Any] = {"claimed": claimed, "rule": RISES, "samples": 1}
     if not name and any(candidate in list_of(observation.get("empty")) for candidate in candidates):
         bare = f"{where} declares {claimed} but carries no series of it, although our request was answered"
