@@ -38,7 +38,7 @@ _MARKED = {
 }
 # What a body calls a secret: as a JSON field, a parameter of an address, or a header.
 _CALLED_SECRET = re.compile(
-    r"((?:api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|secret(?:[_-]?key)?|passw(?:or)?d|authorization)"
+    r"((?:api[_-]?key|(?:access|refresh|auth|api|id|session)[_-]?token|client[_-]?secret|secret(?:[_-]?(?:access[_-]?)?key)?|passw(?:or)?d|authorization)"
     r"[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>{}\[\]]{6,})"
     # Of a language model's a token is a word or a piece of one: short, or without a digit.
     r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)(?=[^\s\"'&,;<>{}\[\]\d]{0,100}\d)([^\s\"'&,;<>{}\[\]]{16,})",

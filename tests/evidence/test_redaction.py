@@ -51,6 +51,8 @@ def test_what_looks_like_a_token_goes_even_if_it_is_not_ours() -> None:
         ("GET /v1?token=abcdefghijklmnop1&x=1", "abcdefghijklmnop1"),
         ("X-API-Key: abcdefghij", "abcdefghij"),
         ("client_secret=s3cr3t-value", "s3cr3t-value"),
+        ('{"auth_token": "0a1b2c3d4e5f"}', "0a1b2c3d4e5f"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI", "wJalrXUtnFEMI"),
         ("postgres://app:s3cretpass@db.internal/x", "s3cretpass"),
         ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
         ("AIza" + "S" * 35, "S" * 35),
