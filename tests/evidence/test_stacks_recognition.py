@@ -175,6 +175,22 @@ def test_what_the_owner_says_overrules_and_is_held_against_the_answers() -> None
     assert "%" in judged.observed
 
 
+@pytest.mark.parametrize(
+    ("declared", "found", "behind", "verdict"),
+    [
+        ("nim", "vllm", "", "inconclusive"),  # of whose own routes a gateway may let none through
+        ("vllm", "litellm", "openai", "inconclusive"),  # the owner may mean what is behind
+        ("vllm", "litellm", "ollama", "contradicted"),
+        ("ollama", "vllm", "", "contradicted"),
+    ],
+)
+def test_a_stack_inside_another_is_no_other(declared: str, found: str, behind: str, verdict: str) -> None:
+    observation = {"declared": declared, "stack": found, "sure": 0.9, "behind": behind, "signs": ["x"]}
+    judged = PROBES["stack.recognition"].judge(None, {}, observation)
+    assert judged.verdict == verdict, judged
+    assert verdict == "contradicted" or " inside." in judged.reason
+
+
 def test_doubt_about_the_stack_is_inconclusive() -> None:
     with serving(routes({"/v1/models": {"data": [{"id": "m"}]}})) as server:
         observation, _ = observe("stack.recognition", Target("main", server.url, stack="vllm"))

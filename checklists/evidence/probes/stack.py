@@ -73,6 +73,11 @@ class StackRecognition(Probe):
         observed = f"{STACKS[key].label}, {sure:.0%}"
         if sure < SURE or key == GENERIC:
             return inconclusive(reason, claimed=label, observed=observed)
+        if declared and behind in ("", GENERIC) and (declared in STACKS[key].wraps or key in STACKS[declared].wraps):
+            inner, outer = (label, STACKS[key].label) if declared in STACKS[key].wraps else (STACKS[key].label, label)
+            return inconclusive(
+                f"{reason} {outer} may have {inner} inside.", claimed=label, observed=observed, rule=RULE
+            )
         if declared and declared not in (key, behind, GENERIC):
             return Judgement(
                 CONTRADICTED, label, observed, "", f"The owner says {label}, its answers say: {reason}", rule=RULE
