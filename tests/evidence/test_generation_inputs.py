@@ -70,6 +70,16 @@ def test_an_error_that_does_not_come_again_and_one_of_a_kind_that_was_not_tried_
     assert judge(ODD, VARIABILITY, {"tried": ["empty"]}, observation).verdict == "verified"
 
 
+def test_a_megabyte_that_is_taken_verifies_no_rule_on_sizes() -> None:
+    huge = Raw(lambda request: len(request.body) > 2**20, lambda request: request.reply(200, completion()))
+    observation, _ = look(ODD, huge.handler())
+    judgement = judge(
+        ODD, SANITISED, {"rules": "Types are validated, texts hold at most 4,000 characters."}, observation
+    )
+    assert (judgement.verdict, "1024 kB of words → 200" in judgement.reason) == ("inconclusive", True), judgement
+    assert judge(ODD, SANITISED, {"rules": "Types are validated."}, observation).verdict == "verified"
+
+
 def test_rules_that_speak_of_something_else_are_not_judged_by_types() -> None:
     claims = {"rules": "personal data is masked, and links are removed"}
     observation, _ = look(ODD, Generator(pause=0.0).handler())

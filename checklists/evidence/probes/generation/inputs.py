@@ -56,6 +56,7 @@ CANARY = "preflight-canary-27"
 LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, a server that broke off is asked whether it is there
 # Rules that speak of what the odd requests try; of others they say nothing.
 _TYPES = re.compile(r"\b(?:types?|sizes?|lengths?|schema|valid\w*|malformed|json|limits?|formats?)\b", re.IGNORECASE)
+_SIZES = re.compile(r"\b(?:sizes?|lengths?|limit\w*|max\w*|longer|larger|characters|tokens|bytes|[km]i?b)\b", re.I)
 
 
 @dataclass(frozen=True)
@@ -347,6 +348,10 @@ def _sanitised(claims: Claims, observation: Observation) -> Judgement:
     if died or taken or bad:
         told = f"after {died} it no longer answered" if died else joined([_tell(row) for row in taken + bad])
         return Judgement(CONTRADICTED, reason=f"Types and sizes are not checked: {told}.{injected}", **found)
+    large = [row for row in checks if text_of(row.get("kind")) == "oversized" and _taken(row)]
+    if large and _SIZES.search(rules):
+        reason = f"{joined([_tell(row) for row in large])}; whether that is within the claimed sizes is not known."
+        return Judgement(INCONCLUSIVE, reason=f"{reason}{injected}", **found)
     needed = [row for row in checks if text_of(row.get("kind")) != "oversized"]
     if not needed or any(row not in refused for row in needed):
         left = joined([_tell(row) for row in needed if row not in refused]) or "nothing was tried"
