@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from checklists.evidence.probes import PROBES, Judgement
 from tests.evidence.known_servers import (
     LITELLM,
     LLAMACPP,
     OLLAMA,
+    SGLANG,
     TEI,
     TGI,
     VLLM,
@@ -91,6 +94,18 @@ def test_declared_truncation_is_mentioned() -> None:
 
 def test_running_models_tell_the_served_context_of_ollama() -> None:
     assert limit(OLLAMA, max_input=131072, unit="tokens").verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "verdict"),
+    [(8192, "inconclusive"), (16384, "inconclusive"), (4096, "contradicted"), (65536, "contradicted")],
+)
+def test_tokens_per_batch_may_be_those_of_a_step_or_of_the_prompts_together(claimed: int, verdict: str) -> None:
+    told = {**SGLANG, "/server_info": {"max_prefill_tokens": 16384, "chunked_prefill_size": 8192}}
+    judgement = limit(told, "operations.runtime-constraints", max_batched_tokens=claimed)
+    assert judgement.verdict == verdict, judgement
+    unchunked = {**SGLANG, "/server_info": {"max_prefill_tokens": 16384, "chunked_prefill_size": -1}}
+    assert limit(unchunked, "operations.runtime-constraints", max_batched_tokens=16384).verdict == "verified"
 
 
 def test_runtime_constraints_must_be_equal() -> None:

@@ -36,7 +36,9 @@ STACK = Stack(
         Fact("context_tokens", ARGUMENTS, "context_length"),
         Fact("max_input", ARGUMENTS, "max_req_input_len"),
         Fact("max_concurrency", ARGUMENTS, "max_running_requests"),
+        # Of new prompts together, and of them in one step: either may be meant.
         Fact("max_batched_tokens", ARGUMENTS, "max_prefill_tokens"),
+        Fact("max_batched_tokens", ARGUMENTS, "chunked_prefill_size"),
         Fact("truncates", ARGUMENTS, "allow_auto_truncate"),
         Fact("precision", ARGUMENTS, "dtype"),
         Fact("kv_precision", ARGUMENTS, "kv_cache_dtype"),
