@@ -112,6 +112,16 @@ def test_an_error_with_a_200_is_no_answer(body: Any) -> None:
     assert access(refusing)[0].verdict == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    "body", [{"message": "Unauthorized"}, {"detail": "Not authenticated"}, {"msg": "Invalid API key"}]
+)
+def test_a_refusal_in_words_with_a_200_is_no_answer(body: Any) -> None:
+    judgement, _ = access(
+        lambda request: request.reply(200, body) if request.path == "/v1/models" else request.reply(404)
+    )
+    assert judgement.verdict == "inconclusive", judgement
+
+
 def test_what_is_open_beside_a_guarded_route_is_not_overlooked_where_another_answers_oddly() -> None:
     def handle(request: Request) -> None:
         if request.path == "/v1/models":

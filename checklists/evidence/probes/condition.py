@@ -19,6 +19,13 @@ _ILL = re.compile(
 _NONE = re.compile(
     r"\b(?:no|0|zero|without|nothing is)\s+(?:any\s+)?(?:errors?|warnings?|fail\w*|outages?|down)\b", re.I
 )
+# What is said to somebody who is not let in.
+_KEPT_OUT = re.compile(
+    r"\bun-?(?:authori[sz]ed|authenticated)\b|\bnot (?:authori[sz]ed|authenticated)\b|\b(?:forbidden|access denied)\b"
+    r"|\b(?:missing|invalid|wrong|expired) (?:api[ _-]?|access )?(?:key|token|credentials?)\b"
+    r"|\bplease (?:log|sign) ?in\b",
+    re.IGNORECASE,
+)
 
 
 def tells_of_failure(body: Mapping[str, Any]) -> bool:
@@ -27,6 +34,9 @@ def tells_of_failure(body: Mapping[str, Any]) -> bool:
         return True
     codes = [number_of(body.get(key)) for key in ("code", "status", "statusCode", "status_code", "errcode", "ret")]
     if any(code is not None and 400 <= code < 600 for code in codes):
+        return True
+    words = (body.get(key) for key in ("message", "msg", "detail", "reason"))
+    if any(isinstance(text, str) and _KEPT_OUT.search(text[:300]) for text in words):
         return True
     told = bool(body.get("message") or body.get("msg")) and not body.get("data")
     return told and any(code not in (None, 200) for code in codes)
