@@ -159,6 +159,17 @@ def test_one_broken_connection_is_no_death() -> None:
     assert "broke off" in judgement.reason
 
 
+def test_an_error_with_a_200_is_neither_taken_nor_a_refusal_in_order() -> None:
+    def odd(request: Request) -> bool:
+        return b'"content": "Answer with' not in request.body
+
+    refusing = Raw(odd, lambda request: request.reply(200, {"error": {"message": "bad request", "code": 400}}))
+    observation, _ = look(ODD, refusing.handler())
+    for item, claims in ((SANITISED, RULES), (VARIABILITY, ALL)):
+        judgement = judge(ODD, item, claims, observation)
+        assert (judgement.verdict, "with an error in it" in judgement.reason) == ("inconclusive", True), judgement
+
+
 def test_a_server_that_takes_anything_checks_no_types() -> None:
     def chat(request: Request) -> None:
         request.reply(200, completion())
@@ -323,6 +334,16 @@ def test_other_refusals_say_nothing_of_the_size(status: int) -> None:
 
     table = {"/v1/models": MODELS, "POST /v1/chat/completions": chat}
     assert beyond(tokens(512), routes(table))[0].verdict == "inconclusive"
+
+
+def test_an_error_with_a_200_accepts_nothing() -> None:
+    def embed(request: Request) -> None:
+        few = len(request.json()["input"]) <= 32
+        request.reply(200, {"data": [{"embedding": [1.0]}]} if few else {"error": "too many"})
+
+    table = {"/v1/models": MODELS, "POST /v1/embeddings": embed}
+    judgement, _, _ = beyond({"max_input": 32, "unit": "items"}, routes(table), family="embedding")
+    assert (judgement.verdict, "with no embedding" in judgement.reason) == ("inconclusive", True), judgement
 
 
 def test_no_request_is_larger_than_declared() -> None:

@@ -29,6 +29,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.condition import tells_of_failure
 from checklists.evidence.probes.generation import media, requests
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.sending import (
@@ -150,6 +151,7 @@ class OddInputs(Probe):
     """
 
     key = "generation.inputs"
+    version = 2
     title = "Odd, broken and oversized requests"
     items = ("reliability.input-variability", "security.input-sanitisation")
     sends = (
@@ -213,6 +215,7 @@ def _row(case: Case, answer: Answer) -> dict[str, Any]:
         structured = structured or (plain and bool(_IN_WORDS.search(words_of(answer))))
     row = {"kind": case.kind, "name": case.name, "bytes": len(case.content), "status": answer.status}
     return row | {
+        "failure": answer.ok and tells_of_failure(answer.object()),
         "structured": structured,
         "error": answer.error.kind if answer.error else "",
         "said": words_of(answer),
@@ -273,8 +276,10 @@ def _outcome(row: dict[str, Any]) -> str:
 
 
 def _taken(row: dict[str, Any]) -> bool:
-    """Whether it was answered as a model answers: a 2xx without JSON may come from anybody."""
-    return 200 <= (number_of(row.get("status")) or 0) < 300 and row.get("structured") is True
+    """Whether it was answered as a model answers: a 2xx without JSON may come from anybody, and one with an error in it
+    is a refusal, of whose kind the status does not tell."""
+    good = 200 <= (number_of(row.get("status")) or 0) < 300
+    return good and row.get("structured") is True and row.get("failure") is not True
 
 
 def _tell(row: dict[str, Any]) -> str:
@@ -283,7 +288,7 @@ def _tell(row: dict[str, Any]) -> str:
     if "again" in row:
         answered += f", then {number_of(row.get('again')) or 0:.0f}"
     if status and 200 <= status < 300 and not _taken(row):
-        answered += " without JSON that can be read"
+        answered += " with an error in it" if row.get("failure") is True else " without JSON that can be read"
     if status and _outcome(row) == "open" and 400 <= status < 500 and status not in NOT_TOLD:
         answered += " without saying why"
     return f"{text_of(row.get('name'))} → {answered}"

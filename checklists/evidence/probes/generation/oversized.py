@@ -64,6 +64,7 @@ class OversizedInput(Probe):
     """
 
     key = "generation.oversized"
+    version = 2
     title = "One oversized request"
     items = (ITEM,)
     sends = (
@@ -111,6 +112,7 @@ class OversizedInput(Probe):
             "kind": sent.answer.error.kind if sent.answer.error else "",
             "counted": number_of(usage.get("prompt_tokens")),
             "said": "" if sent.answer.ok else words_of(sent.answer),
+            "lacking": sent.why if sent.answer.ok else "",
             "again": again.answer.status if again else None,
             "taken": taken,
             "alive": sent.answer.error is None or await alive(visit),
@@ -213,6 +215,8 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
         return Judgement(
             INCONCLUSIVE, reason=f"{sent} was answered {status:.0f}, which says nothing of its size.", **found
         )
+    if counted is None and (lacking := text_of(observation.get("lacking"))):
+        return Judgement(INCONCLUSIVE, reason=f"{sent} was not accepted, and not refused in order. {lacking}", **found)
     cut = unit == "tokens" and counted is not None and counted <= CUT * beyond
     found["observed"] = f"accepted, {plain(counted)} counted" if counted else "accepted"
     if observation.get("truncates") is True:
