@@ -171,7 +171,8 @@ def _name(claims: Claims, models: list[dict[str, Any]], where: str, stack: Stack
         if same is False and label == "revision" and proven and _COMMIT.match(want.casefold()):
             reason = f"{gives} another revision of {claimed} than the one claimed."
             return Judgement(CONTRADICTED, want, have, "", reason, rule=RULE)
-    rest = f" The claimed {' and '.join(open_)} is not served, so it was not compared." if open_ else ""
+    are, were = ("is", "it was") if len(open_) == 1 else ("are", "they were")
+    rest = f" The claimed {' and '.join(open_)} {are} not served, so {were} not compared." if open_ else ""
     words: dict[str, Any] = {"claimed": claimed or digest or revision, "observed": shown, "rule": RULE}
     if other:
         reason = f"{gives} another {' and '.join(other)} than the one claimed, which may be that of something else."
