@@ -40,7 +40,7 @@ MAX_SERIES = 60
 # A class that one malformed request can move; the others would need a server in trouble.
 OURS = ("bad_request", "input_shape")
 _BAD_NAME = re.compile(r"fail|error|reject|invalid|exception|refus|bad_request", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z]\w*[_:][\w:]*")
+_NAME = re.compile(r"[A-Za-z_:][\w:]*+")
 _STATUS = ("status", "status_code", "code", "http_status", "status_class", "response_code", "http_status_code")
 _KIND = (
     "err",
