@@ -106,6 +106,10 @@ def health(status: int, body: Any = b"", headers: dict[str, str] | None = None) 
         (200, {"status": "DOWN"}, "contradicted"),
         (200, {"status": "unhealthy"}, "contradicted"),
         (200, {"status": "degraded"}, "inconclusive"),
+        (200, {"cluster_name": "docs", "status": "red"}, "inconclusive"),  # Elasticsearch: shards are missing
+        (200, {"cluster_name": "docs", "status": "green"}, "verified"),
+        (200, {"Status": "Degraded"}, "inconclusive"),
+        (200, {"status": "no known issues"}, "verified"),
         (200, {"healthy": False}, "inconclusive"),
         (200, {"status": {"indicator": "major", "description": "Partial System Outage"}}, "inconclusive"),
         (200, {"error": "database is gone"}, "inconclusive"),

@@ -13,11 +13,13 @@ _STATES, _GOOD = ("status", "state", "health"), ("healthy", "ok", "ready", "up",
 _ILL = re.compile(
     r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready|known)|down|fail\w*|errors?|degraded"
     r"|pending|false|outage|offline|critical|warn\w*|stopp\w*|out of service|disrupt\w*|maintenance|major|minor"
-    r"|partial)\b",
+    r"|partial|red|yellow|unreachable|disconnected|broken|terminating|draining|issues?|incidents?|problems?)\b",
     re.IGNORECASE,
 )
 _NONE = re.compile(
-    r"\b(?:no|0|zero|without|nothing is)\s+(?:any\s+)?(?:errors?|warnings?|fail\w*|outages?|down)\b", re.I
+    r"\b(?:no|0|zero|without|nothing is)\s+(?:any\s+)?(?:known\s+)?"
+    r"(?:errors?|warnings?|fail\w*|outages?|down|issues?|incidents?|problems?)\b",
+    re.IGNORECASE,
 )
 # What is said to somebody who is not let in.
 _KEPT_OUT = re.compile(
@@ -46,6 +48,7 @@ def state_of(answer: Answer) -> str:
     """What a good answer says of the health of who gave it, in its own words; empty where it says nothing of it."""
     body = answer.json()
     if isinstance(body, dict):
+        body = {str(key).casefold(): value for key, value in body.items()}
         for value in (body.get(key) for key in _STATES):
             if told := text_of(
                 value.get("description") or value.get("indicator") if isinstance(value, dict) else value
