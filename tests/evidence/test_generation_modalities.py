@@ -278,6 +278,7 @@ def test_of_several_models_what_the_asked_one_takes_counts(name: str, verdict: s
     [
         ("house/chat", ("a/nomic-embed", "b/chat"), "inconclusive"),  # it may be either
         ("chat-alias", ("a/nomic-embed", "b/chat"), "verified"),
+        ("house/chat-alias", ("a/nomic-embed", "b/chat"), "verified"),  # served under its name without the owner
         ("house/chat", ("b/chat", "b/chat"), "verified"),  # one model under two names
         ("", ("b/chat", "a/nomic-embed"), "verified"),
     ],

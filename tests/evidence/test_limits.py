@@ -70,6 +70,20 @@ def test_the_limit_of_the_model_that_is_loaded_is_not_that_of_another() -> None:
     assert PROBES["model.limits"].judge(item, claims, both, names).verdict == "verified"
 
 
+@pytest.mark.parametrize(
+    ("claimed", "verdict"),
+    [("meta-llama/Llama-3.1-8B", "verified"), ("BGE-M3", "contradicted"), ("x/y", "inconclusive")],
+)
+def test_of_several_models_one_is_meant_that_is_called_so_but_for_its_owner(claimed: str, verdict: str) -> None:
+    rows = [{"id": "baai/bge-m3", "max_model_len": 512}, {"id": "llama-3.1-8b", "max_model_len": 8192}]
+    with serving(routes({"/v1/models": {"data": rows}})) as server:
+        observation = observe("model.limits", server)
+    names = {"identity.name-version": {"model_id": claimed}}
+    claims = {"max_input": 4096, "unit": "tokens"}
+    judged = PROBES["model.limits"].judge("identity.input-limits", claims, observation, names)
+    assert judged.verdict == verdict, judged
+
+
 def test_an_adapter_takes_what_the_model_takes_that_it_runs_on() -> None:
     with serving(routes(VLLM)) as server:
         observation = observe("model.limits", server)

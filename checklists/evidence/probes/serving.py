@@ -117,8 +117,9 @@ def of_model(observation: Observation, claims: Claims) -> list[Reading]:
     is said of others only says nothing of it."""
     readings, listed = _read_of(observation)
     claimed = text_of(claims.get("model_id"))
-    own = [one for one in readings if is_called(one, claimed)]
-    served = [row for row in listed if is_called(row, claimed)]
+    served = called(listed, claimed)
+    names = {text_of(row.get("id")) for row in served}
+    own = [one for one in readings if is_called(one, claimed) or text_of(one.get("model")) in names]
     if not own and not served:
         return readings
     parents, told = {text_of(row.get("parent")) for row in served} - {""}, {one.get("means") for one in own}
@@ -131,7 +132,7 @@ def each_of(observation: Observation, claims: Claims) -> list[list[Reading]]:
     readings, listed = _read_of(observation)
     claimed = text_of(claims.get("model_id"))
     several = [row for row in listed if not row.get("parent")]
-    if not claimed or len(several) < 2 or any(is_called(one, claimed) for one in (*readings, *listed)):
+    if not claimed or len(several) < 2 or called(listed, claimed) or any(is_called(one, claimed) for one in readings):
         return [of_model(observation, claims)]
     names = [text_of(row.get("id")) for row in several]
     return [[one for one in readings if text_of(one.get("model")) in ("", name)] for name in names]
@@ -165,6 +166,18 @@ def unsaid(stack: Stack, means: Iterable[str], what: str) -> str:
 def is_called(row: Row | Reading, name: str) -> bool:
     """Whether a listed model goes by this name: its own, that of what runs under it, or that with its provider."""
     return any(same_name(name, text_of(row.get(key))) for key in CALLED)
+
+
+def called(rows: Iterable[Row], name: str) -> list[Row]:
+    """The listed models that go by a name, or else by a part of it: people leave the owner out, or the operator did."""
+    rows = list(rows)
+    exact = [row for row in rows if is_called(row, name)]
+    return exact or [row for row in rows if any(_but_for_its_owner(name, text_of(row.get(key))) for key in CALLED)]
+
+
+def _but_for_its_owner(one: str, other: str) -> bool:
+    one, other = (plain_name(text).strip().casefold() for text in (one, other))
+    return bool(one and other) and ("/" not in one or "/" not in other) and tail_of(one) == tail_of(other)
 
 
 def same_name(one: str, other: str) -> bool:

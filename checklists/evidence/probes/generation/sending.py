@@ -10,7 +10,7 @@ from checklists.evidence.probes.base import number_of, problem, text_of
 from checklists.evidence.probes.generation import requests
 from checklists.evidence.probes.generation.requests import Tiny
 from checklists.evidence.probes.generation.streams import Stream
-from checklists.evidence.probes.serving import is_called, served_models
+from checklists.evidence.probes.serving import called, served_models
 from checklists.evidence.probes.visit import Answer, Observation, Visit
 from checklists.evidence.units import milliseconds
 
@@ -37,9 +37,8 @@ async def model_of(visit: Visit) -> str:
     models that are called otherwise none, for it may be any."""
     rows, _ = await served_models(visit)
     hint = visit.target.model_hint
-    for row in rows:
-        if is_called(row, hint):
-            return text_of(row["id"])
+    for row in called(rows, hint):
+        return text_of(row["id"])
     several = len({text_of(row.get("root") or row["id"]) for row in rows if not row.get("parent")}) > 1
     if hint and several:
         return hint if (await visit.stack()).partial else ""
