@@ -76,6 +76,8 @@ def test_another_model_contradicts() -> None:
         ("Qwen/Qwen3-8B", "/models/Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "models/assistant", "inconclusive"),
+        ("Qwen/Qwen3-8B", "local_models/assistant", "inconclusive"),
+        ("Qwen/Qwen3-8B", "finetuned/assistant", "inconclusive"),
         ("Qwen/Qwen3-8B", "Qwen3-8B-Q4_K_M.gguf", "inconclusive"),
         ("Qwen/Qwen3-8B", "/data/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/" + "a" * 40, "verified"),
         ("Qwen/Qwen3-8B", "/data/huggingface/hub/models--google--gemma-3/snapshots/" + "a" * 40, "contradicted"),

@@ -55,9 +55,11 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}\Z")
 _PLACES = re.compile(
     r"(?:mnt|opt|srv|var|home|root|workspace|app|repo(?:sitory)?|models?|llms?|data|weights?|cache|hf|huggingface|hub"
     r"|snapshots?|blobs?|artifacts?|files?|volumes?|pvc|storage|shared?|nfs|outputs?|export|engines?|checkpoints?|loras?"
-    r"|adapters?|local|tmp)\Z",
+    r"|adapters?|local|tmp|fine[_-]?tuned?|(?:pre)?trained|merged|quanti[sz]ed|exported|users?|scratch|staging"
+    r"|prod(?:uction)?|mlflow|registry|build|dist|src|assets|datasets?)\Z",
     re.IGNORECASE,
 )
+_PLACE_WORDS = {"model", "models", "weights", "ckpt", "ckpts"}  # local_models, models-cache
 # What trainers call the folders of a run, which no repository is called.
 _RUNS = re.compile(
     r"(?:final|merged|best|last|latest|(?:global_?)?(?:checkpoint|ckpt|epoch|step|iter|run|version)[_-]?\d*)(?:[_-]model)?\Z",
@@ -214,7 +216,10 @@ def repository_of(text: str) -> str:
     if cached := _CACHED.search(text):
         return f"{cached[1]}/{cached[2]}"
     text = plain_name(text).strip().rstrip("/")
-    if is_local(text) or not _REPOSITORY.match(text) or _PLACES.match(text.partition("/")[0]):
+    owner = text.partition("/")[0].casefold()
+    if is_local(text) or not _REPOSITORY.match(text) or _PLACES.match(owner):
+        return ""
+    if _PLACE_WORDS & set(re.split("[_-]", owner)):
         return ""
     if any(map(_RUNS.match, text.split("/"))):
         return ""
