@@ -89,7 +89,17 @@ def test_an_option_that_is_refused_is_no_refusal_of_the_modality(output: str, pa
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(400, "bad things"), (500, "not supported"), (401, "not supported"), (429, "slow")]
+    ("status", "said"),
+    [
+        (400, "bad things"),
+        (500, "not supported"),
+        (401, "not supported"),
+        (429, "slow"),
+        # Of this picture, or of how it came, and not of pictures.
+        (400, "Data URLs are not supported, give an address of the image"),
+        (400, "Images of 1 bit are not supported"),
+        (422, "An image width of 64 is not supported"),
+    ],
 )
 def test_a_picture_refused_for_an_unknown_reason_stays_open(status: int, said: str) -> None:
     class Grumpy(Generator):

@@ -63,7 +63,8 @@ _UNSUPPORTED = re.compile(
 # What else a server may not support, in the same words: an option of ours rather than the modality.
 _OPTION = re.compile(
     r"voice|\bsize|response_format|parameter|argument|option|smaller|larger|at least|dimension|resolution|pixel|"
-    r"max_tokens|temperature|sample rate|\bwav\b|\bpng\b",
+    r"max_tokens|temperature|sample rate|\bwav\b|\bpng\b|\bwidth|\bheight|multiple of|\bmode\b|\bbits?\b|gr[ae]yscale|"
+    r"\bdata[ -]?ur[il]|base64|\bhttps? ur[il]|\bstream(?:ing)?\b",
     re.IGNORECASE,
 )
 # An error of the server's own that is a refusal all the same (llama-cpp-python, llama.cpp).
