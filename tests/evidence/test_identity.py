@@ -235,6 +235,9 @@ def test_lineage_is_spoken_of_only_where_a_parent_is_served() -> None:
     assert "identity.lineage" not in probe.speaks_to(silent)
     assert lineage(MODEL, served, "support").verdict == "verified"
     assert lineage("other/model", served, "support").verdict == "contradicted"
+    assert lineage(f"{MODEL} (Meta, July 2024)", served, "support").verdict == "verified"
+    assert lineage(f"{MODEL}, tuned on our tickets", served, "support").verdict == "verified"
+    assert lineage("other/model (Meta, July 2024)", served, "support").verdict == "inconclusive"
     # Adapters are served on a quantised repack of what they were trained on, or on what was tuned further.
     assert lineage("meta-llama/Llama-3.1-8B", served, "support").verdict == "inconclusive"
     assert lineage("meta-llama/Llama-3.1-70B", served, "support").verdict == "contradicted"

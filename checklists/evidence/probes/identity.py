@@ -45,8 +45,9 @@ RULE = (
     "digest, for it may be that of something else (an image, a file, a manifest)."
 )
 RULE_PARENT = (
-    "Verified: the parent that the server names for the claimed model is the claimed repository. Contradicted: it is "
-    "another repository. Names and paths that an operator chose decide nothing."
+    "Verified: the parent that the server names for the claimed model is the claimed repository, which stands before "
+    "any comma, bracket or @. Contradicted: it is another repository. Names and paths that an operator chose decide "
+    "nothing."
 )
 ROOTS = ("root", "qualified_root")
 LEAST_NAME = 6  # characters of a name that still tell one model from others
@@ -294,7 +295,8 @@ def _lineage(claims: Claims, name: Claims, models: list[dict[str, Any]], stack: 
         told += [text for row in listed or [{"id": parent}] for text in _told(row, stack) or [""]]
     shown = joined(list(dict.fromkeys(text for text in (*mine, *told) if text)))
     words: dict[str, Any] = {"claimed": claimed, "observed": shown, "rule": RULE_PARENT}
-    if _same_repository(claimed, told):
+    # What people add of it stands behind a comma or in brackets.
+    if _same_repository(re.split(r"[,;@(\[\n]", claimed)[0], told):
         return Judgement(VERIFIED, reason=f"The model list names {shown} as the parent, as claimed.", **words)
     said = f"The model list names {shown} as the parent"
     if any(repository_of(text).casefold().startswith(f"{repository_of(claimed).casefold()}-") for text in told):
