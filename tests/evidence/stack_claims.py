@@ -138,7 +138,7 @@ ARGUMENTS: list[Row] = [
     ("nim-1.8", "serving.arguments", QUANTISATION, {"formats": ["none"]}, {"formats": ["fp8"]}),
     ("ollama-0.13", "serving.arguments", QUANTISATION, {"formats": ["gguf"]}, {"formats": ["gptq"]}),
     ("llamacpp-b6900", "serving.arguments", QUANTISATION, {"formats": ["gguf"]}, {"formats": ["awq", "none"]}),
-    ("llamacpp_python-0.3", "serving.arguments", QUANTISATION, {"formats": ["gguf"]}, {"formats": ["none"]}),
+    ("llamacpp_python-0.3", "serving.arguments", QUANTISATION, {"formats": ["gguf"]}, {"formats": ["awq"]}),
     (
         "vllm-0.11-development",
         "serving.arguments",

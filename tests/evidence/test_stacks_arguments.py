@@ -57,7 +57,8 @@ def sglang(**changed: Any) -> dict[str, Any]:
         ({"dtype": "bfloat16", "quantization": "gptq"}, ["bf16"], "inconclusive"),
         ({"dtype": "bfloat16", "quantization": "compressed-tensors"}, ["fp8"], "inconclusive"),
         ({"dtype": "bfloat16", "quantization": None}, ["bf16"], "verified"),
-        ({"dtype": "bfloat16", "quantization": None}, ["fp8"], "contradicted"),
+        ({"dtype": "bfloat16", "quantization": None}, ["fp8"], "inconclusive"),
+        ({"dtype": "bfloat16", "quantization": None}, ["fp16"], "contradicted"),
     ],
 )
 def test_quantised_weights_are_not_of_the_format_they_are_reckoned_in(
@@ -134,11 +135,14 @@ def test_of_several_models_only_the_claimed_one_counts() -> None:
         ("Q4_K_M", ["none", "int8"], "contradicted"),
         ("F16", ["awq"], "contradicted"),
         ("F16", ["gguf"], "verified"),
+        ("", ["none"], "inconclusive"),
+        ("", ["awq"], "contradicted"),
     ],
 )
 def test_a_gguf_file_may_hold_what_is_claimed(held: str, formats: list[str], verdict: str) -> None:
     readings = [{"means": "quantization", "value": "gguf"}, {"means": "precision", "value": held}]
-    judged = PROBES["serving.arguments"].judge("compute.quantization", {"formats": formats}, {"readings": readings})
+    observation = {"readings": readings if held else readings[:1]}
+    judged = PROBES["serving.arguments"].judge("compute.quantization", {"formats": formats}, observation)
     assert judged.verdict == verdict, judged
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from checklists.evidence.probes.base import (
@@ -24,7 +23,7 @@ from checklists.evidence.probes.base import (
 from checklists.evidence.probes.gpu_names import same_gpu
 from checklists.evidence.probes.serving import Reading, agreed, each_of, read, unsaid
 from checklists.evidence.probes.visit import Claims, Observation, Visit
-from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, STACKS, Stack
+from checklists.evidence.stacks import PRECISIONS, QUANTISATIONS, Stack
 
 PRECISION = ("gpu_name", "precision", "kv_precision")
 SPLIT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "gpus")
@@ -37,6 +36,7 @@ RULE_PRECISION = (
     "neither the number format nor the quantisation stands there. The format of the KV cache decides nothing."
 )
 SMALL = {"fp8", "int8", "int4", "fp4"}
+_LEVEL = re.compile(r"(?:all )?(?:bf|f|i?q|mxfp)\d", re.IGNORECASE)  # as GGUF files say what their weights are in
 # What a GGUF file may hold, by its own word for the precision, and what else that is called.
 _IN_GGUF = {"fp32": "none", "fp16": "none", "bf16": "none", "int8": "int8", "fp4": "mxfp4"}
 # The precision of weights that were quantised so; of the others the number of bits is not told.
@@ -62,10 +62,7 @@ class ServingArguments(Probe):
         self, item_key: str | None, claims: Claims, observation: Observation, others: Mapping[str, Claims] = NONE
     ) -> Judgement:
         names, why = others.get("identity.name-version", {}), fact_error(observation)
-        stack = STACKS.get(text_of(observation.get("stack")))
         judged = {"compute.parallelism": _split, "compute.quantization": _quantisation}.get(item_key or "", _precision)
-        if judged is _precision and stack is not None and stack.tells("quantization") is None:
-            judged = partial(_precision, hidden=True)
         return agreed([judged(claims, readings, why) for readings in each_of(observation, names)], names)
 
     def settles(self, item_key: str, stack: Stack) -> str:
@@ -78,8 +75,7 @@ class ServingArguments(Probe):
         return super().settles(item_key, stack)
 
 
-def _precision(claims: Claims, readings: list[Reading], why: str, *, hidden: bool = False) -> Judgement:
-    """``hidden``: the server never says whether its weights are quantised."""
+def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
     gpus, precisions = texts_of(claims.get("gpu_types")), [p.casefold() for p in texts_of(claims.get("precisions"))]
     claimed = "; ".join(part for part in (joined(gpus), joined(precisions)) if part)
     if why:
@@ -88,6 +84,8 @@ def _precision(claims: Claims, readings: list[Reading], why: str, *, hidden: boo
     wrong: list[str] = []
     right: list[str] = []
     quantised = _quantised(readings)
+    # Who says nothing of a quantisation may have found one in the weights (SGLang tells only what it was started with).
+    told = any(one.get("means") == "quantization" for one in readings)
     for one in readings:
         means, value, where = text_of(one.get("means")), text_of(one.get("value")), text_of(one.get("where"))
         if means == "gpu_name" and value:
@@ -108,7 +106,7 @@ def _precision(claims: Claims, readings: list[Reading], why: str, *, hidden: boo
                 continue
             # The checklist has no word for five or six bits, so who has such weights claims four or eight.
             near = {"int4", "int8"} if word.startswith("int") and word not in PRECISIONS.values() else {word}
-            near |= SMALL if hidden else set()
+            near |= set() if told or _LEVEL.match(value) else SMALL
             if precisions and not {word, *near, *quantised.values()} & {*precisions, ""}:
                 wrong.append(f"{label} ({where})")
     for name, word in quantised.items():
@@ -124,9 +122,9 @@ def _precision(claims: Claims, readings: list[Reading], why: str, *, hidden: boo
         return inconclusive(
             _not_comparable(readings, seen), claimed=claimed, observed=joined(seen), rule=RULE_PRECISION
         )
-    told = {text_of(one.get("means")) for one in readings}
-    rest = "" if "gpu_name" in told else " The GPU type is not told."
-    rest += "" if "precision" in told else " The precision is not told."
+    known = {text_of(one.get("means")) for one in readings}
+    rest = "" if "gpu_name" in known else " The GPU type is not told."
+    rest += "" if "precision" in known else " The precision is not told."
     return Judgement(VERIFIED, reason=f"Served: {joined(right)}, as claimed.{rest}", **found)
 
 
@@ -157,9 +155,12 @@ def _quantisation(claims: Claims, readings: list[Reading], why: str) -> Judgemen
     held = {
         _IN_GGUF.get(precision_of(text_of(one.get("value")))) for one in readings if one.get("means") == "precision"
     }
+    held = held or set(_IN_GGUF.values())  # it may be any, where none is told
     wrong = next(((word, where) for word, where in served if word not in formats), None)
     if wrong and wrong[0] == "gguf" and held & set(formats):
-        reason = f"Served a GGUF file ({wrong[1]}), whose weights are of the claimed kind: what counts is for a person."
+        reason = (
+            f"Served a GGUF file ({wrong[1]}), whose weights may be of the claimed kind: what counts is for a person."
+        )
         return inconclusive(reason, **found)
     if wrong:
         words = "unquantised" if wrong[0] == "none" else wrong[0]
