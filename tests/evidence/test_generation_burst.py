@@ -286,7 +286,7 @@ def margin(monkeypatch: pytest.MonkeyPatch) -> None:
         (1.0, lambda request: error(request, 504), "verified"),
         (1.1, lambda request: error(request, 408), "verified"),
         (1.0, lambda request: request.raw.connection.close(), "verified"),
-        (0.3, lambda request: error(request, 504), "contradicted"),
+        (0.3, lambda request: error(request, 408), "contradicted"),
         (2.5, lambda request: request.reply(200, completion()), "contradicted"),
         (0.1, lambda request: request.reply(200, completion()), "inconclusive"),
         (0.5, lambda request: request.raw.connection.close(), "inconclusive"),
@@ -323,7 +323,8 @@ def ended(*samples: tuple[int | None, str, float]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("samples", "verdict"),
     [
-        ([(504, "", 4.0), (504, "", 4.2)], "contradicted"),
+        ([(408, "", 4.0), (408, "", 4.2)], "contradicted"),
+        ([(504, "", 4.0), (504, "", 4.2)], "inconclusive"),  # a gateway's, of which nothing is claimed
         ([(504, "", 4.0), (504, "", 2.0)], "inconclusive"),  # at one moment: the second began later
         ([(None, "protocol", 4.0), (None, "protocol", 4.0)], "inconclusive"),
         ([(None, "unreachable", 10.1), (504, "", 10.0)], "verified"),
@@ -334,6 +335,11 @@ def ended(*samples: tuple[int | None, str, float]) -> dict[str, Any]:
 )
 def test_a_time_out_ends_both_after_one_time(samples: list[Any], verdict: str) -> None:
     assert judge(SLOW, ITEM, {"server_seconds": 10}, ended(*samples)).verdict == verdict
+
+
+def test_a_gateway_that_gives_up_too_early_contradicts_what_is_claimed_of_it() -> None:
+    early = ended((504, "", 4.0), (504, "", 4.2))
+    assert judge(SLOW, ITEM, {"server_seconds": 20, "gateway_seconds": 10}, early).verdict == "contradicted"
 
 
 def test_a_server_that_answers_no_tiny_request_is_not_asked_for_a_slow_one() -> None:

@@ -16,7 +16,7 @@ from tests.evidence.loopback import Request, routes, serving
 
 PROBE, THROUGHPUT, ERRORS = "generation.counters", "observability.throughput", "observability.errors"
 TOKENS = {"metric_name": "vllm:generation_tokens_total"}
-CLASSES = {"classes": ["bad_request", "input_shape"]}
+CLASSES = {"classes": ["bad_request"]}
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,8 @@ def test_counters_that_move_by_our_good_and_by_our_bad_request_are_verified() ->
     assert (throughput.verdict, throughput.observed) == ("verified", "+3")
     errors = judge(PROBE, ERRORS, CLASSES, observation)
     assert (errors.verdict, errors.observed) == ("verified", "status=4xx")
+    two = judge(PROBE, ERRORS, {"classes": ["bad_request", "input_shape"]}, observation)
+    assert (two.verdict, "bad request and input shape are told apart" in two.reason) == ("inconclusive", True)
     more = judge(PROBE, ERRORS, {"classes": ["bad_request", "overload"]}, observation)
     assert (more.verdict, "not to be caused from outside: overload" in more.reason) == ("inconclusive", True)
     assert len(generator.bodies) == 1

@@ -364,8 +364,11 @@ def _errors(claims: Claims, observation: Observation) -> Judgement:
     rest = [name.replace("_", " ") for name in classes if name not in OURS]
     left = f" Not tried, and not to be caused from outside: {joined(rest)}." if rest else ""
     if kinds:
+        alike = len(ours) > len(kinds)
+        if alike:
+            left = f" Whether {' and '.join(ours).replace('_', ' ')} are told apart does not show.{left}"
         reason = f"While {sent}, {shown} moved on {where}, told apart by {joined(kinds)}.{left}"
-        return Judgement(INCONCLUSIVE if rest else VERIFIED, reason=reason, **words)
+        return Judgement(INCONCLUSIVE if rest or alike else VERIFIED, reason=reason, **words)
     if bad:
         reason = f"While {sent}, {shown} moved on {where}, but says nothing of the kind of error."
         return Judgement(INCONCLUSIVE, reason=reason, **words)

@@ -120,7 +120,7 @@ class SlowRequest(Probe):
             return inconclusive(CHANGED, claimed=plain(limit), unit="s")
         if why := fact_error(observation):
             return inconclusive(why, claimed=plain(limit), unit="s")
-        return _judged(limit, observation)
+        return _judged(limit, observation, gateway=number_of(claims.get("gateway_seconds")) is not None)
 
     def settles(self, item_key: str, stack: Stack) -> str:
         if stack.key in SERVES_NO_CHAT:
@@ -143,7 +143,8 @@ async def _watched(visit: Visit, payload: dict[str, Any], limit: float) -> Obser
     }
 
 
-def _judged(limit: float, observation: Observation) -> Judgement:
+def _judged(limit: float, observation: Observation, *, gateway: bool) -> Judgement:
+    """``gateway``: something is claimed of a gateway's time-out too, which a 504 is."""
     samples = [dict_of(one) for one in list_of(observation.get("samples"))]
     seconds = [number_of(one.get("seconds")) or 0.0 for one in samples]
     ends = [_end(one, limit) for one in samples]
@@ -153,8 +154,8 @@ def _judged(limit: float, observation: Observation) -> Judgement:
         "unit": "s",
         "samples": len(samples),
         "rule": f"two, {plain(STAGGER_S)} s apart, both ended after one time by 408, 504 or a cut, from {EARLY} "
-        f"× the claim to {plain(MARGIN_S)} s after it: verified; both so by 408 or 504 before, or both running on "
-        "although a tiny one was answered at once: contradicted; else inconclusive",
+        f"× the claim to {plain(MARGIN_S)} s after it: verified; both so by 408 before, or by 504 where a gateway's is "
+        "claimed, or both running on although a tiny one was answered at once: contradicted; else inconclusive",
     }
     if len(samples) < 2:
         return Judgement(INCONCLUSIVE, reason="Two slow requests are needed, and were not sent.", **words)
@@ -167,6 +168,9 @@ def _judged(limit: float, observation: Observation) -> Judgement:
     if ends[0] == "at":
         note = "" if all(number_of(one.get("status")) for one in samples) else " A 408 or 504 would tell callers why."
         return Judgement(VERIFIED, reason=f"{told}{note}", **words)
+    if ends[0] == "early" and not gateway and 504 in (number_of(one.get("status")) for one in samples):
+        why = "That is a gateway's time-out, of which nothing is claimed."
+        return Judgement(INCONCLUSIVE, reason=f"{told} {why}", **words)
     if ends[0] == "early":
         return Judgement(CONTRADICTED, reason=f"{told} That is before the claimed {plain(limit)} s.", **words)
     if ends[0] == "running":
