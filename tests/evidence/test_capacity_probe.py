@@ -196,6 +196,34 @@ def test_the_gpus_that_a_text_counts_are_not_fewer_because_a_split_is_named() ->
     assert "split tensor 2 × pipeline 2" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("gpus", "have"),
+    [
+        ("L4 24 GB or H100", "1 × L4, H100 80 GB have 80 GiB"),
+        ("RTX 6000 Ada or H100", "1 × RTX 6000 Ada, H100 80 GB have 80 GiB"),
+        ("H100 NVL / L40S", "1 × H100 NVL 94 GB, L40S have 94 GiB"),
+        ("A100 40/80 GB", "1 × A100 40 GB, A100 80 GB have 80 GiB"),
+    ],
+)
+def test_of_several_types_in_one_text_each_has_a_size_of_its_own(gpus: str, have: str) -> None:
+    claims = on(gpus, peak={"gib_per_replica": 60})
+    assert judged(PEAK, claims).verdict == "inconclusive"
+    assert have in judged(PEAK, claims).reason
+    assert judged(PEAK, on(gpus, peak={"gib_per_replica": 95})).verdict == "contradicted"
+
+
+@pytest.mark.parametrize("gpus", ["A100 40GB or better", "A10G+", "≥ L4", "A100 40 GB or MI250X"])
+def test_a_type_that_is_not_named_or_not_known_may_have_more_memory(gpus: str) -> None:
+    found = judged(RUNTIME, on(gpus), config=configs.LLAMA_70B)
+    assert (found.verdict, "has is not known here" in found.reason) == ("inconclusive", True)
+
+
+def test_one_gpu_is_proven_to_suffice_only_if_the_smallest_that_is_claimed_does() -> None:
+    limits = {"max_concurrency": 1, "context_tokens": 4096}
+    assert judged(PARALLELISM, on("H100 80GB", runtime=limits)).verdict == "verified"
+    assert judged(PARALLELISM, on("H100 80GB or T4", runtime=limits)).verdict == "inconclusive"
+
+
 def test_no_peak_is_judged_without_a_claim_or_without_a_precision() -> None:
     assert "Nothing is claimed" in judged(PEAK, on("H100")).reason
     bare = {**configs.LLAMA_8B, "torch_dtype": None}

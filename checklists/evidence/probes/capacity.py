@@ -40,6 +40,7 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
+from checklists.evidence.probes.gpu_names import names_a_least, types_in
 from checklists.evidence.probes.visit import Claims, Observation, Visit
 from checklists.evidence.stacks import Stack
 from checklists.journal.errors import Invalid
@@ -197,8 +198,10 @@ def _whole(value: Any) -> int | None:
 
 def _setting(said: Mapping[str, Claims], model: Model) -> Setting:
     gpus, split, runtime = said.get(GPUS, {}), said.get(PARALLELISM, {}), said.get(RUNTIME, {})
-    texts = texts_of(gpus.get("gpu_types"))
+    claimed = texts_of(gpus.get("gpu_types"))
+    texts = [part for text in claimed for part in types_in(text)]
     named = {text: gpus_named(text) for text in texts}
+    unknown = [text for text, found in named.items() if not found] + list(filter(names_a_least, claimed))
     tensor, pipeline = _whole(split.get("tensor_parallel")), _whole(split.get("pipeline_parallel"))
     counted = {count for text in texts if (count := count_of(text)) is not None}
     count = _whole(split.get("gpus"))
@@ -211,7 +214,7 @@ def _setting(said: Mapping[str, Claims], model: Model) -> Setting:
     largest = _whole(entered.get("max_input")) if entered.get("unit") == "tokens" else None
     return Setting(
         kinds=tuple(gpu for found in named.values() for gpu in found),
-        unknown=tuple(text for text, found in named.items() if not found),
+        unknown=tuple(unknown),
         count=count,
         tensor=tensor,
         pipeline=pipeline,

@@ -19,7 +19,7 @@ _CALLED = {"a10g": "a10"}
 # Of cards that are called by a number, what tells one from another of the same number.
 _KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"})
 _INSTANCES = re.compile(r"xlarge|highgpu|megagpu|standard")
-_OTHERWISE = re.compile(r"[/,;|+&\n]|\bor\b|\band\b")
+_OTHERWISE = re.compile(r"[/,;|+&\n]|\bor\b|\band\b", re.I)
 # Of a superchip the name tells the memory of its CPU.
 _SUPERCHIPS = frozenset({"gh200"})
 
@@ -37,7 +37,7 @@ def same_gpu(claimed: str, told: str) -> bool | None:
         return None
     if True in found:
         return True
-    return None if None in found or _AT_LEAST.search(claimed) else False
+    return None if None in found or names_a_least(claimed) else False
 
 
 def _same(ours: set[str], theirs: set[str], chips: set[str]) -> bool | None:
@@ -51,17 +51,27 @@ def _same(ours: set[str], theirs: set[str], chips: set[str]) -> bool | None:
     return bool(chips & _SUPERCHIPS) or not claimed or not told or bool(claimed & told)
 
 
-def _types(text: str) -> list[set[str]]:
-    """The types that a claim names, each in words; a memory size alone belongs to the type before it."""
-    text = re.sub(r"(\d+)\s*/\s*(\d+)\s*gi?b\b", r"\1gb \2gb", text.casefold())
-    found: list[set[str]] = []
+def types_in(claimed: str) -> list[str]:
+    """The parts of a claim, each of which names a type (``H100 or A100``); the first may name none, and a memory size
+    alone belongs to the type before it."""
+    text = re.sub(r"(\d+)\s*/\s*(\d+)\s*gi?b\b", r"\1gb \2gb", claimed, flags=re.I)
+    found: list[str] = []
     for part in _OTHERWISE.split(text):
-        words = _words(part)
-        if _chips(words):
-            found.append(words)
-        elif found:
-            found[-1] |= words
-    return found
+        if found and not _chips(_words(part)):
+            found[-1] += f" {part}"
+        else:
+            found.append(part)
+    return [part.strip() for part in found]
+
+
+def names_a_least(claimed: str) -> bool:
+    """Whether a claim means more types than it names: ``A100 or newer``."""
+    return bool(_AT_LEAST.search(claimed))
+
+
+def _types(text: str) -> list[set[str]]:
+    """The types that a claim names, each in words."""
+    return [words for part in types_in(text) if _chips(words := _words(part))]
 
 
 def _chips(words: set[str]) -> set[str]:
