@@ -118,7 +118,8 @@ def scope_in(*clusters: str) -> Scope:
 
 
 def past(**found: str) -> Any:
-    """A Prometheus that says this of how far back its series go (``oldest``), and how often they fall (``mixed``)."""
+    """A Prometheus that says this of how far back its series go (``oldest``; ``running``: of those that are there now),
+    and how often they fall (``mixed``)."""
 
     def handle(request: Request) -> None:
         query = parse_qs(urlsplit(request.path).query).get("query", [""])[0]
@@ -155,6 +156,18 @@ def test_a_window_is_called_no_longer_than_what_is_kept(ago: float, words: str) 
     with serving(past(oldest=str(time.time() - ago))) as server:
         observation, _ = seen(server, labels={"job": "x"})
     assert observation["window"] == words
+
+
+def test_a_roll_out_makes_a_young_past_of_the_replicas_that_run_now() -> None:
+    now = time.time()
+    with serving(past(oldest=str(now - 8 * 86_400), running=str(now - 3600))) as server:
+        observation, asked = seen(server, labels={"job": "x"})
+    assert observation["window"] == "in the last 7 days"
+    assert observation["kept_s"] == pytest.approx(3600, abs=60)
+    anchor = 'vllm:num_requests_waiting{job="x"}'
+    assert any(f'and {anchor}), "preflight", "running"' in query for query in asked)
+    slow = {**observation, "histograms": {"first_token_seconds": histogram(0, 90, 90, 90, 100, 100)}}
+    assert judged("prometheus.latency", FIRST, slow).verdict == I
 
 
 def test_within_a_young_past_a_warm_up_does_not_contradict() -> None:

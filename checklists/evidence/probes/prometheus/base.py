@@ -286,22 +286,26 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
         )
         return fault("mixed", why)
     head = {"where": f"{where}, {selector}", "stack": stack.key if stack else "", "window": _window(past.get("kept_s"))}
-    return scope, {**head, "kept_s": past.get("kept_s"), "replicas_seen": len(instances)}
+    kept_s = past.get("running_s", past.get("kept_s"))
+    return scope, {**head, "kept_s": kept_s, "replicas_seen": len(instances)}
 
 
 async def _past(scope: Scope) -> tuple[dict[str, float], Outcome]:
-    """``kept_s``: how far back the endpoint's series go in the window; ``mixed``, if they are of several processes."""
+    """``kept_s``: how far back the endpoint's series go in the window; ``running_s``: those of replicas that run now, for
+    who was rolled out anew has other pods; ``mixed``, if they are of several processes."""
     anchor = scope.own(scope.anchor)
     counter = next((name for name, _ in scope.candidates(*COUNTER_MEANINGS)), "")
     counter = counter or next((f"{name}_count" for name, _ in scope.histograms("end_to_end_seconds")), "")
-    queries = {"oldest": f"min(min_over_time(timestamp({anchor})[{WINDOW}:5m]) or timestamp({anchor}))"}
+    first = f"min_over_time(timestamp({anchor})[{WINDOW}:5m]) or timestamp({anchor})"
+    queries = {"oldest": f"min({first})", "running": f"min(({first}) and {anchor})"}
     if counter:
         falls, moves = (f"{how}({scope.own(counter)}[1d])" for how in ("resets", "changes"))
         queries["mixed"] = f"max(({falls} >= {MIXED_RESETS}) / {moves}) > {MIXED_SHARE}"
     readings, outcome = await scope.prometheus.many(queries)
     found = {key: number for key, reading in readings.items() if (number := reading.number) is not None}
-    if oldest := found.pop("oldest", None):
-        found["kept_s"] = max(time.time() - oldest, 0.0)
+    for key, age in (("oldest", "kept_s"), ("running", "running_s")):
+        if since := found.pop(key, None):
+            found[age] = max(time.time() - since, 0.0)
     return found, outcome
 
 
