@@ -35,11 +35,11 @@ _SCALARS = _words("""
     q_lora_rank qk_rope_head_dim qk_nope_head_dim v_head_dim num_local_experts num_experts n_routed_experts
     n_shared_experts moe_intermediate_size shared_expert_intermediate_size first_k_dense_replace moe_layer_freq
     decoder_sparse_step interleave_moe_layer_step attention_bias is_encoder_decoder mamba_d_state ssm_state_size
-    state_size quant_method bits quant_algo load_in_4bit factor rope_type type
+    state_size full_attention_interval quant_method bits quant_algo load_in_4bit factor rope_type type
 """)
 _GROUPS = ("text_config", "llm_config", "language_config")  # the language model inside a multimodal one
 _NESTED = (*_GROUPS, "attn_config", "rope_scaling", "rope_parameters", "quantization_config")
-_LISTS = ("architectures", "layer_types", "mlp_only_layers", "no_rope_layers")
+_LISTS = ("architectures", "layer_types", "mlp_only_layers", "no_rope_layers", "cross_attention_layers")
 
 _ENCODERS = _words("""
     bert roberta xlm-roberta camembert distilbert electra mpnet albert deberta deberta-v2 modernbert nomic_bert new xlm
@@ -48,8 +48,10 @@ _ENCODERS = _words("""
 _LEARNED_POSITIONS = _words("gpt2 gpt_bigcode opt bert roberta xlm-roberta camembert distilbert electra")
 _STATE_SPACE = _words("""
     mamba mamba2 falcon_mamba jamba zamba zamba2 bamba nemotron_h rwkv rwkv5 recurrent_gemma granitemoehybrid falcon_h1
-    minimax
+    minimax nemotron-nas kimi_linear
 """)
+# Layers of other kinds too, which these name under a key of their own.
+_MIXED = {"lfm2": "layer_types", "lfm2_moe": "layer_types", "mllama_text_model": "cross_attention_layers"}
 _PLAIN_MLP = _words("gpt2 gpt_bigcode gpt_neo gpt_neox gptj bloom opt falcon mpt phi starcoder2")
 _FULL, _LOCAL = ("full_attention", "global"), ("sliding_attention", "chunked_attention", "local")
 
@@ -197,12 +199,12 @@ class _Reader:
                 f"{family or 'This'} is an encoder with a decoder, which keeps another kind of cache. Its memory is "
                 "not reckoned here."
             )
-        if family in _STATE_SPACE or (
-            self._flag("mamba_d_state", "ssm_state_size", "state_size") and "layer_types" not in self.config
-        ):
+        hybrid = self._flag("mamba_d_state", "ssm_state_size", "state_size") and "layer_types" not in self.config
+        key = _MIXED.get(family, "layer_types")
+        if family in _STATE_SPACE or hybrid or (family in _MIXED and key not in self.config):
             raise Invalid(
                 f"Not every layer of {family or 'this model'} keeps keys and values, and the document does not say "
-                "which do (layer_types). Its memory is not reckoned here."
+                f"which do ({key}). Its memory is not reckoned here."
             )
         self.layers = self._count("num_hidden_layers", "n_layer", "n_layers", "num_layers", most=MAX_LAYERS)
         self.hidden = self._count("hidden_size", "n_embd", "d_model", "dim")
@@ -343,6 +345,10 @@ class _Reader:
                 "full" if one in _FULL else "local" if one in _LOCAL and self._window() else "none" for one in listed
             ]
         every = range(self.layers)
+        if step := self._maybe("full_attention_interval") or (4 if self.family == "qwen3_next" else None):
+            return ["none" if (layer + 1) % step else "full" for layer in every]  # the others are linear
+        if isinstance(across := self.config.get("cross_attention_layers"), list):  # they look at the image
+            return ["none" if layer in across else "full" for layer in every]
         if not self._window() or self.config.get("use_sliding_window") is False:
             return ["full"] * self.layers
         if self._is_chunked():

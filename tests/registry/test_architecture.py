@@ -127,6 +127,10 @@ REFUSED = {
     ),
     "a mamba": (upload({**SMALL, "model_type": "mamba2"}), "Not every layer"),
     "an unknown hybrid": (upload({**SMALL, "model_type": "zebra", "mamba_d_state": 16}), "Not every layer"),
+    # nvidia/Llama-3_3-Nemotron-Super-49B-v1: many of its layers have no attention; its KV heads are in block_configs.
+    "a pruned llama": (upload({**SMALL, "model_type": "nemotron-nas"}), "Not every layer"),
+    "a convolution": (upload({**SMALL, "model_type": "lfm2"}), "which do (layer_types)"),
+    "a llama that sees": (upload({**SMALL, "model_type": "mllama_text_model"}), "(cross_attention_layers)"),
     "kinds of other layers": (upload({**SMALL, "layer_types": ["full_attention"] * 3}), "layer_types names 3 layers"),
 }
 
@@ -145,6 +149,13 @@ def test_layers_without_attention_keep_nothing() -> None:
     kinds = ["linear_attention", "linear_attention", "linear_attention", "full_attention"] * 2
     found = shape({**SMALL, "num_hidden_layers": 8, "layer_types": kinds})
     assert [part.layers for part in found.cache] == [2]
+    # Its config.json has no layer_types.
+    for interval in ({"full_attention_interval": 4}, {}):
+        document = upload({**SMALL, "model_type": "qwen3_next", "num_hidden_layers": 8, **interval})
+        assert [part.layers for part in shape(read(document)).cache] == [2]
+    # meta-llama/Llama-3.2-11B-Vision: some layers look at the image only.
+    across = {"model_type": "mllama_text_model", "num_hidden_layers": 8, "cross_attention_layers": [3, 7]}
+    assert [part.layers for part in shape(read(upload({**SMALL, **across}))).cache] == [6]
 
 
 def test_layers_that_share_the_keys_of_others_keep_none_of_their_own() -> None:
