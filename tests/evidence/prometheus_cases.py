@@ -285,6 +285,7 @@ HPA = {
     "max": 4.0,
 }
 CPU = {**HPA, "metrics": ["cpu"]}
+RATE = {**HPA, "metrics": ["http_requests_per_second"]}
 NONE_HERE = {"workload": "chat", "scalers": 0, "elsewhere": True}
 CRON = {**HPA, "metrics": ["s0-cron"], "triggers": ["cronScaler s0-cron"]}
 REACT = {"strategy": "reactive", "signal": "4 waiting requests per replica", "min_replicas": 1, "max_replicas": 4}
@@ -317,6 +318,21 @@ SCALING: list[Case] = [
         "a person must tell",
     ),  # a schedule may set its bounds
     ({"strategy": "scheduled", "signal": "office hours"}, CRON, V, "by a schedule"),
+    # A schedule that some tool keeps sets the bounds of a scaler; KEDA's does not.
+    ({"strategy": "scheduled", "signal": "office hours", "min_replicas": 3}, CPU, I, "a person must tell"),
+    ({"strategy": "scheduled", "signal": "office hours", "min_replicas": 3}, CRON, C, "Min replicas: claimed 3"),
+    # Who does not say what is used, or loaded, may mean the CPU.
+    ({**REACT, "signal": "70 % utilisation"}, CPU, I, "a person must tell"),
+    ({**REACT, "signal": "load"}, CPU, I, "a person must tell"),
+    ({**REACT, "signal": "processor usage"}, CPU, I, "a person must tell"),
+    ({**REACT, "signal": "p95 latency"}, CPU, C, "scaled on cpu only"),
+    ({**REACT, "signal": "requests per second"}, CPU, C, "scaled on cpu only"),
+    # A word that says nothing of the signal makes no signal the same.
+    ({**REACT, "signal": "tokens per second"}, RATE, I, "a person must tell"),
+    ({**REACT, "signal": "requests in the queue"}, {**HPA, "metrics": ["requests_in_flight"]}, I, "a person must tell"),
+    ({**REACT, "signal": "20 requests per second"}, RATE, V, "scaled on http_requests_per_second"),
+    ({**REACT, "signal": "time in the queue"}, HPA, I, "a person must tell"),
+    ({**REACT, "signal": "queue time"}, {**HPA, "metrics": ["vllm_request_queue_time_seconds"]}, V, "scaled on vllm"),
     ({"strategy": "predictive", "signal": "forecast"}, HPA, I, "a person must tell"),
     ({"strategy": "predictive", "signal": "forecast"}, CPU, C, "cpu only"),
     ({}, HPA, I, "Seen: vllm_num_requests_waiting"),

@@ -291,7 +291,7 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
 
 
 async def _past(scope: Scope) -> tuple[dict[str, float], Outcome]:
-    """``kept_s``: how far back the endpoint's series go in the window; ``running_s``: those of the replicas that run now,
+    """``kept_s``: how far back the endpoint's series go in the window; ``running_s``: those of replicas that run now,
     as a roll-out makes new ones; ``mixed``, if they are of several processes."""
     anchor = scope.own(scope.anchor)
     counter = next((name for name, _ in scope.candidates(*COUNTER_MEANINGS)), "")

@@ -134,15 +134,16 @@ class ScalingStrategy(PrometheusProbe):
             fits = (
                 measured is None or wanted is None or wanted == measured or (wanted == 0 and measured == 1 and triggers)
             )
-            if not fits:
+            if not fits and (triggers or strategy != "scheduled"):  # a schedule of another tool may set them
                 reason = (
                     f"{key.replace('_', ' ').capitalize()}: claimed {told(wanted)}, set {told(measured)}; {source}."
                 )
                 return Judgement(CONTRADICTED, reason=reason, **words)
         if strategy == "fixed" and low is not None and low == high:
             return Judgement(VERIFIED, reason=f"Its scaler holds it at {told(low)}: {source}.", **words)
-        # A schedule may set the bounds of a scaler, and who names no signal may mean this one.
-        by_signal = bool(signal) and strategy not in ("fixed", "scheduled") and not _same_signal(signal, "cpu memory")
+        # Who names no other signal may mean this one.
+        by_signal = strategy == "predictive" or (strategy == "reactive" and bool(_words(signal) & _OTHERS))
+        by_signal = by_signal and bool(signal) and not _same_signal(signal, "cpu memory")
         if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and by_signal:
             return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
         if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
@@ -161,47 +162,33 @@ class ScalingStrategy(PrometheusProbe):
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
 _SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
+
+
+def _of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Words that say nothing about which signal is meant.
-_IDLE = frozenset(
-    [
-        "num",
-        "per",
-        "replica",
-        "replicas",
-        "total",
-        "the",
-        "of",
-        "and",
-        "target",
-        "average",
-        "seconds",
-        "rate",
-        "vllm",
-        "sglang",
-        "s0",
-        "s1",
-        "prometheus",
-        "scaler",
-        "prometheusscaler",
-        "metric",
-        "metrics",
-        "requests",
-        "dev",
-        "fi",
-    ]
-)
+_IDLE = _of("""
+    num per replica replicas pod pods total the of and or in on at for by to with is a an than when if target average
+    avg mean max sum value current seconds second minute minutes rate vllm sglang s0 s1 prometheus scaler metric metrics
+    prometheusscaler custom external requests dev fi http hpa keda scale scaled scaling above below over under more
+    model p50 p90 p95 p99
+""")
 # Words that many signals share, and that tell only where there are no others.
-_VAGUE = frozenset(
-    ["latency", "token", "tokens", "time", "usage", "utilization", "utilisation", "util", "length", "request"]
-)
+_VAGUE = _of("latency token tokens time usage utilization utilisation util length depth duration load request")
+# How long something takes is another signal than how much of it there is.
+_LONG = frozenset({"time", "latency", "duration", "delay"})
 
 
+_NAMES = re.compile(r"[a-z][a-z0-9]*")
 # What is named only to say that it is not meant.
 _NOT = re.compile(
     r"\b(?:not|no|never|without|instead of|rather than|other than)\s+(?:(?:only|just|on|by|the)\s+)*[\w:]+", re.I
 )
-# Words that mean a signal of their own.
-_SIGNALS = frozenset(["waiting", "running", "cache", "gpu", "first"])
+# Words that mean a signal of their own, which is neither the CPU nor memory.
+_SIGNALS = _of("waiting running cache gpu first")
+_OTHERS = _SIGNALS | _of("requests request token tokens latency batch duration vram")
 
 
 def _more_than(signal: str, metrics: Iterable[str]) -> bool:
@@ -212,7 +199,7 @@ def _more_than(signal: str, metrics: Iterable[str]) -> bool:
 def _words(text: str) -> set[str]:
     """The words of a signal or of a metric's name that say what it is."""
     text = _NOT.sub(" ", text)
-    words = re.findall(r"[a-z][a-z0-9]*", text.casefold().replace("_", " "))
+    words = _NAMES.findall(text.casefold().replace("_", " "))
     found = {_SAME.get(word, word) for word in words if word not in _IDLE and len(word) > 1}
     return (found - _VAGUE) or found or ({"requests"} if "requests" in words else set())
 
@@ -220,7 +207,8 @@ def _words(text: str) -> set[str]:
 def _same_signal(claimed: str, metric: str) -> bool:
     """Whether a signal in words means a metric: a telling word in common, and both of a GPU or neither."""
     ours, theirs = _words(claimed), _words(metric)
-    return bool(ours & theirs) and ("gpu" in ours) == ("gpu" in theirs)
+    long, longer = (bool(_LONG & set(_NAMES.findall(text.casefold().replace("_", " ")))) for text in (claimed, metric))
+    return bool(ours & theirs) and ("gpu" in ours) == ("gpu" in theirs) and long == longer
 
 
 def told(value: float | None) -> str:
