@@ -20,6 +20,7 @@ from checklists.evidence.stacks import STACKS
 from tests.evidence.loopback import Request, observe, serving
 
 V, C, I = "verified", "contradicted", "inconclusive"  # noqa: E741
+FIRST_TOKEN = "first_token_seconds"
 FIRST, TOKENS = "vllm:time_to_first_token_seconds", "vllm:generation_tokens_total"
 NAMES = frozenset(
     {f"{FIRST}_bucket", f"{FIRST}_sum", f"{FIRST}_count", TOKENS, "http_requests_total", "http_errors_total"}
@@ -165,6 +166,44 @@ def test_several_goals_and_how_long_they_must_be_missed() -> None:
     found = promise_of(text)
     assert [goal.kind for goal in found.goals] == ["error_ratio", "first_token_seconds"]
     assert (found.hold_s, found.unclear) == (600.0, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "goals"),
+    [
+        ("First token: p95 latency 800 ms", "", [(FIRST_TOKEN, 0.8, 0.95)]),
+        ("Queue: p95 latency 500 ms", "", [("queue_seconds", 0.5, 0.95)]),
+        ("Latency: p95 = 1200 ms", "", [("end_to_end_seconds", 1.2, 0.95)]),
+        ("SLO: p95 first token", "800 ms", [(FIRST_TOKEN, 0.8, 0.95)]),
+        ("Error rate: < 1 %", "", [("error_ratio", 0.01, None)]),
+        ("p50 < 300 ms and p95 < 800 ms first token", "", [(FIRST_TOKEN, 0.3, 0.5), (FIRST_TOKEN, 0.8, 0.95)]),
+        ("TTFT p95 over 2 s or p99 over 5 s", "", [(FIRST_TOKEN, 2.0, 0.95), (FIRST_TOKEN, 5.0, 0.99)]),
+        ("ttft_p95 < 1s", "", [(FIRST_TOKEN, 1.0, 0.95)]),
+        ("p95 first token 800 ms", "95 % of requests", [(FIRST_TOKEN, 0.8, 0.95)]),
+        ("p95 latency 5 s for 512-token answers", "", [("end_to_end_seconds", 5.0, 0.95)]),
+    ],
+)
+def test_what_is_measured_may_be_said_before_a_colon_or_once_for_several(
+    text: str, target: str, goals: list[tuple[str, float, float | None]]
+) -> None:
+    found = promise_of(text, target)
+    assert ([(g.kind, g.limit, g.quantile) for g in found.goals], found.unclear) == (goals, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("Cold start: p95 latency 30 s", ""),
+        ("token latency p95 40 ms", ""),
+        ("p95 prompt processing latency 300 ms", ""),
+        ("p95 first token 800 ms", "95 % of days"),
+        ("p95 first token 1 s, p95 latency 10 s, p99 20 s", ""),
+    ],
+)
+def test_the_time_of_a_part_is_not_taken_for_that_of_a_request(text: str, target: str) -> None:
+    found = promise_of(text, target)
+    assert found.unclear
+    assert not any((goal.quantile, goal.limit) in ((0.99, 20.0), (0.95, 30.0), (0.95, 0.04)) for goal in found.goals)
 
 
 @given(st.text(max_size=80), st.text(max_size=40))

@@ -45,14 +45,14 @@ _OTHER = re.compile(  # a bound on something else: money, a score
     re.I,
 )
 _QUANTILE = re.compile(
-    r"\bp\s?(\d{2}(?:\.\d+)?)\b|(?<![\w.])(\d{2}(?:\.\d+)?)\s?(?:st|nd|rd|th)\s+percentile|\bmedian\b", re.I
+    r"(?<![a-z\d])p\s?(\d{2}(?:\.\d+)?)\b|(?<![\w.])(\d{2}(?:\.\d+)?)\s?(?:st|nd|rd|th)\s+percentile|\bmedian\b", re.I
 )
 _MEAN = re.compile(r"\b(?:mean|average|avg)\b", re.I)
 _RELATIVE = re.compile(
     r"\b(?:twice|double|times|half|tripled?|rises? by|grows? by|more than before|the goal|baseline)\b", re.I
 )
 _KINDS = (
-    ("first_token_seconds", re.compile(r"first[\s-]+token|\bttft\b", re.I)),
+    ("first_token_seconds", re.compile(r"first[\s-]+token|\bttft(?:\b|_)", re.I)),
     (
         "per_output_token_seconds",
         re.compile(r"\b(?:per|each|every)\s+(?:further\s+|output\s+)*token|inter[\s-]?token|\btpot\b|\bitl\b", re.I),
@@ -68,18 +68,26 @@ _KINDS = (
 # What a share is of says nothing of what is measured, unless nothing else is said: then it is the whole request.
 _WHOLE = re.compile(r"\bof (?:all |the )?(?:requests|answers|responses|calls|images|completions|queries)\b", re.I)
 _FILL = re.compile(
-    r"\b(?:within|under|below|in|less|than|at|most|are|is|be|have|all|done|served|ready|finished|answered|completed?|"
+    r"\b(?:within|under|below|over|above|exceeds?|in|less|than|at|most|are|is|be|have|all|done|served|ready|finished|answered|completed?|"
     r"ms|s|secs?|seconds?|mins?|minutes?|milliseconds?|msec|requests?|images?)\b",
     re.I,
 )
+# A share of the time, not of the requests.
+_OF_TIME = re.compile(r"\bof (?:all |the )?(?:days?|weeks?|hours?|minutes?|time|windows?|intervals?|periods?)\b", re.I)
+_SIZES = re.compile(r"(?<![\d,.])\d[\d,.]{0,12}\s?k?[\s-]?(?:(?:input|output|prompt|generated)[\s-])?tokens?\b", re.I)
 # Only a part of a request, or of the errors.
-_PART = re.compile(r"prefill|decod|wait|load|start|cold|retriev|network|tool|warm", re.I)
+_PART = re.compile(
+    r"prefill|decod|wait|load|start|cold|retriev|network|tool|warm|overhead|cache|database|\bdb\b|"
+    r"prompt (?:process|eval|latenc)",
+    re.I,
+)
 _SOME = re.compile(
     r"time[\s-]?out|4xx|\b4\d\d\b|\b5\d\d\b|client|refus|tool|pars|json|halluc|safe|qualit|schema|memory|\boom\b|login|auth",
     re.I,
 )
 _FAILING = re.compile(r"\berrors?\b|\bfail|\b5xx\b|\bfaults?\b", re.I)
 _WORKING = re.compile(r"availab|\buptime\b|\bsucce", re.I)
+_TELLING = (*(pattern for _, pattern in _KINDS), _PART, _SOME, _FAILING, _WORKING, _QUANTILE)
 NAMES = {
     "first_token_seconds": "time to the first token",
     "per_output_token_seconds": "time per token",
@@ -124,18 +132,16 @@ def promise_of(text: str, target: str = "") -> Promise:
     """The goals of a claim. ``target`` belongs to what ``text`` says is measured, and to each part of it."""
     text, hold = _held(text[:1000])
     target, other = _held(target[:300])
-    goals: list[Goal] = []
-    unclear: list[str] = []
-    for clause in _clauses(text):
-        whole = f"{clause} {target}".strip()
-        if not _amounts(whole):
-            continue
-        goal = _goal(whole)
-        if goal is not None:
-            goals.append(goal)
-        else:
-            unclear.append(whole[:100])
-    return Promise(tuple(dict.fromkeys(goals)), hold if hold is not None else other, tuple(unclear))
+    clauses = [whole for clause in _clauses(text) if _amounts(whole := f"{clause} {target}".strip())]
+    read = [_goal(clause) for clause in clauses]
+    # "p95 first token 1 s, p99 2 s": what is measured is said once.
+    kinds = {goal.kind for goal in read if goal is not None and goal.quantile is not None}
+    if len(kinds) == 1:
+        kind = kinds.pop()
+        read = [goal or _goal(clause, kind) for goal, clause in zip(read, clauses, strict=True)]
+    goals = dict.fromkeys(goal for goal in read if goal is not None)
+    unclear = tuple(clause[:100] for goal, clause in zip(read, clauses, strict=True) if goal is None)
+    return Promise(tuple(goals), hold if hold is not None else other, unclear)
 
 
 def _held(text: str) -> tuple[str, float | None]:
@@ -151,8 +157,18 @@ def _held(text: str) -> tuple[str, float | None]:
 
 
 def _clauses(text: str) -> list[str]:
-    """The parts of a text, each of which may be a goal."""
-    return [part.strip() for part in re.split(r"\bor\b|\band\b|[;\n:]|,(?!\d)|\.(?!\d)", text) if part.strip()]
+    """The parts of a text, each of which may be a goal. What stands before a colon belongs to what follows if it says
+    what is measured (``first token: p95 latency 1 s``)."""
+    found: list[str] = []
+    for part in re.split(r"\bor\b|\band\b|[;\n]|,(?!\d)|\.(?!\d)", text):
+        head = ""
+        for piece in filter(None, map(str.strip, part.split(":"))):
+            if head and not _amounts(head):
+                found.pop()
+                piece = f"{head} {piece}" if any(pattern.search(head) for pattern in _TELLING) else piece
+            found.append(piece)
+            head = piece
+    return found
 
 
 def _number(text: str) -> float | None:
@@ -178,8 +194,9 @@ def _seconds(text: str) -> Iterator[float | None]:
         yield None if value is None else convert(value, name, "s")
 
 
-def _goal(text: str) -> Goal | None:
-    """The goal of a clause with one meaning; ``None`` if it has none or several."""
+def _goal(text: str, kind: str = "") -> Goal | None:
+    """The goal of a clause with one meaning; ``None`` if it has none or several. ``kind``: the latency that it is of if
+    it does not say."""
     times, shares = list(_seconds(text)), [_number(number) for number in _PERCENT.findall(text)]
     rates = [
         (number, unit, per) for number, unit, per in _RATE.findall(text) if per or unit.casefold() in ("rps", "qps")
@@ -195,8 +212,11 @@ def _goal(text: str) -> Goal | None:
     if share is not None and not 0 < share < 1:
         return None
     if times and times[0]:
-        kind = _latency(text)
-        if not kind or _FAILING.search(text) or (share is not None and (quantiles or share <= 0.5)):
+        bare = not re.search(r"[a-z]", _FILL.sub(" ", _QUANTILE.sub(" ", text)), re.I)
+        kind = _latency(text) or (kind if bare else "")
+        if not kind or _FAILING.search(text) or (share is not None and share <= 0.5):
+            return None
+        if share is not None and quantiles and (float(quantiles[0]) != shares[0] or _OF_TIME.search(text)):
             return None
         if share is not None:
             return Goal(kind, times[0], share, budget=True)
@@ -218,6 +238,8 @@ def _latency(text: str) -> str:
     """Which latency a text speaks of; empty where that is not sure."""
     rest = _WHOLE.sub(" ", text)
     kind = next((key for key, pattern in _KINDS if pattern.search(rest)), "")
+    if kind == "end_to_end_seconds" and re.search("token", _SIZES.sub(" ", rest), re.I):
+        return ""  # of a token, perhaps
     if not kind and _WHOLE.search(text) and not re.search(r"[a-z]", _FILL.sub(" ", rest), re.I):
         kind = "end_to_end_seconds"
     return "" if kind == "end_to_end_seconds" and _PART.search(rest) else kind
