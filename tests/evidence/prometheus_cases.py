@@ -429,6 +429,17 @@ COUNTED: list[Case] = [
     ({"metric_name": "my_tokens"}, {**NAMED, "found": "", "traffic": 9.0, "elsewhere": True}, I, "is kept, but not"),
     ({"metric_name": "other"}, {**NAMED, "changes": 40.0}, I, "The claim changed"),
     ({"metric_name": "a b"}, {**NAMED, "claimed": "a b"}, I, "no name of a metric"),
+    ({"metric_name": "throughput"}, {**NAMED, "claimed": "throughput", "found": "", "traffic": 9.0}, I, "no name of a"),
+    *(
+        ({"metric_name": name}, {**NAMED, "claimed": name, "found": "", "traffic": 9.0}, I, "claim the name in full")
+        for name in ("generation_tokens_total", "vllm_generation_tokens_total")
+    ),
+    (
+        {"metric_name": "sum(rate(my_tokens[5m]))"},
+        {**NAMED, "changes": 40.0, "traffic": 9.0},
+        V,
+        "moved 40 times",
+    ),
     ({}, NAMED, I, "Seen: vllm:generation_tokens_total"),
 ]
 KINDS = {"tgi_request_failure": {"validation": 3.0, "overloaded": 1.0, "stop": 9.0}}

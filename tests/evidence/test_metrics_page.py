@@ -94,6 +94,21 @@ def test_what_is_written_around_a_metrics_name_or_instead_of_it_is_not_missing(c
     assert judged.verdict == ("verified" if whole else "inconclusive")
 
 
+def test_the_names_in_a_query_are_those_of_its_metrics() -> None:
+    query = "histogram_quantile(0.95, sum by (le, model_name) (rate(vllm:ttft_seconds_bucket{job='x'}[5m])))"
+    assert metric_names(query) == ["vllm:ttft_seconds_bucket"]
+    hits = "sum(rate(vllm:prefix_cache_hits_total[5m])) / sum(rate(vllm:prefix_cache_queries_total[5m]))"
+    assert metric_names(hits) == ["vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"]
+    assert present("observability.cache", metric_names="rate(vllm:prefix_cache_hits_total[5m])").verdict == "verified"
+
+
+def test_a_name_without_its_prefix_is_no_name_that_is_missing() -> None:
+    for name in ("kv_cache_usage_perc", "vllm_kv_cache_usage_perc"):
+        judged = present("observability.cache", metric_names=name)
+        assert (judged.verdict, "but vllm:kv_cache_usage_perc" in judged.reason) == ("inconclusive", True)
+    assert present("observability.cache", metric_names="vllm_gpu_cache_usage_perc").verdict == "contradicted"
+
+
 def test_a_name_that_is_announced_without_a_series_is_not_visible_yet() -> None:
     bare = vllm_page() + "# TYPE vllm:cpu_cache_usage_perc gauge\n# TYPE nv_gpu_utilization gauge\n"
     page = {**VLLM, "/metrics": bare}

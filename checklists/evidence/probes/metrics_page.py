@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -55,6 +55,9 @@ _MAY_TELL = {
 }
 _OF_TIME = re.compile(r"seconds|duration|latency|_time(?:_|\Z)|_[mu]s(?:_|\Z)")
 _AROUND = re.compile(r"\{[^}]*\}|\[[^\]]*\]")  # labels and ranges
+_BY = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
+_CALL = re.compile(r"\b(?:(?:sum|avg|min|max|count)\s{0,3}|[a-z][a-z0-9_]{0,40})\(")
+_AMONG = re.compile(r"\)|\s[-+*/]\s|(?<![\w.:])\d+(?:\.\d+)?(?![\w.:])")  # ends of calls, signs, numbers
 _SUFFIXES = ("", "_total", "_bucket", "_count", "_sum", "_info")
 
 
@@ -224,18 +227,29 @@ def _phases(claims: Claims, observation: Observation) -> Judgement:
 
 
 def metric_names(value: Any) -> list[str]:
-    """The names of metrics in what people write: between commas, lines or blanks, with or without labels and ranges.
-    What is none stays as it is."""
+    """The names of metrics in what people write: between commas, lines or blanks, with or without labels and ranges, or
+    in a query. What is none stays as it is."""
     found: list[str] = []
-    for text in texts_of(_AROUND.sub("", value) if isinstance(value, str) else value):
+    if isinstance(value, str):
+        value = _AROUND.sub("", value)
+        if _CALL.search(value):
+            value = _AMONG.sub(" ", _CALL.sub(" ", _BY.sub(" ", value)))
+    for text in texts_of(value):
         words = text.split()
-        found += words if all(map(_looks_named, words)) else [text]
+        found += words if all(map(looks_named, words)) else [text]
     return list(dict.fromkeys(found))
 
 
-def _looks_named(text: str) -> bool:
+def looks_named(text: str) -> bool:
     """Whether a text is surely meant as the name of a metric, not as a word for what it measures."""
     return is_metric(text) and bool(_WORD.search(text))
+
+
+def meant_by(name: str, names: Iterable[str]) -> str:
+    """The metric that a name means which leaves out the prefix, or joins it otherwise, as some collectors do."""
+    short = name.replace(":", "_").casefold()
+    wholes = ((whole, whole.replace(":", "_").casefold()) for whole in names if ":" in whole)
+    return next((whole for whole, flat in wholes if flat == short or flat.endswith(f"_{short}")), "")
 
 
 def _may_tell(phase: str, observation: Observation) -> list[str]:
@@ -256,7 +270,7 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
     if not claimed:
         return nothing_claimed(joined(known))
     absent = [name for name in claimed if not on_page(name, observation)]
-    missing = [name for name in absent if _looks_named(name)]
+    missing = [name for name in absent if looks_named(name)]
     words: dict[str, Any] = {
         "claimed": joined(claimed),
         "observed": joined(known) or "none",
@@ -287,6 +301,11 @@ def _named(claimed: list[str], observation: Observation, known: list[str], what:
         return inconclusive(_too_long(observation, missing), claimed=joined(claimed), rule=words["rule"])
     if not _used(observation):
         return inconclusive(_unused(observation, missing), claimed=joined(claimed), rule=words["rule"])
+    shown = [text_of(name) for name in list_of(observation.get("names"))]
+    if nearly := {name: whole for name in missing if (whole := meant_by(name, shown))}:
+        told = joined([f"{name}, but {whole}" for name, whole in nearly.items()], 2)
+        why = f"{place_of(observation)} has no {told}; claim the name in full."
+        return inconclusive(why, claimed=joined(claimed), observed=words["observed"], rule=words["rule"])
     own = [name for name in missing if "elsewhere" in observation or _own(name, observation)]
     if not own:
         why = (

@@ -19,7 +19,14 @@ from checklists.evidence.probes.base import (
     text_of,
     texts_of,
 )
-from checklists.evidence.probes.metrics_page import MAX_NAMES, MetricsPresent, metric_names, on_page
+from checklists.evidence.probes.metrics_page import (
+    MAX_NAMES,
+    MetricsPresent,
+    looks_named,
+    meant_by,
+    metric_names,
+    on_page,
+)
 from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
     WINDOW,
@@ -224,7 +231,7 @@ class ThroughputVisible(PrometheusProbe):
         name, found = wanted[0], text_of(observation.get("found"))
         if name != text_of(observation.get("claimed")):
             return inconclusive("The claim changed since this was measured; probe again.", claimed=name)
-        if not is_metric(name):
+        if not is_metric(name) or (not found and not looks_named(name)):
             return inconclusive("What is claimed is no name of a metric.", claimed=name[:100])
         words: dict[str, Any] = {
             "claimed": name,
@@ -236,6 +243,9 @@ class ThroughputVisible(PrometheusProbe):
         if not found and traffic < 1:
             why = f"{where_of(observation)} has no {name}; many exporters show a series only once used, and nothing"
             return inconclusive(f"{why} tells that it was.", claimed=name, observed=known or "none", rule=words["rule"])
+        if not found and (whole := meant_by(name, map(text_of, list_of(observation.get("known"))))):
+            why = f"{where_of(observation)} has no {name}, but {whole}; claim the name in full."
+            return inconclusive(why, claimed=name, observed=known, rule=words["rule"])
         if not found:
             reason = f"{where_of(observation)} has no {name} {window_of(observation)}, but {known or 'nothing known'}."
             return Judgement(CONTRADICTED, observed=known or "none", reason=reason, **words)
