@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checklists.evidence.probes import PROBES
 from checklists.evidence.probes.prometheus import PROMETHEUS_PROBES
-from checklists.evidence.probes.prometheus.base import pattern_of, workload_of
+from checklists.evidence.probes.prometheus.labels import pattern_of, workload_of
 from checklists.evidence.probes.prometheus.restarts import LOOK_BACK_S, starts
 from checklists.evidence.sources.prometheus import Reading, Series
 from checklists.evidence.stacks import STACKS

@@ -93,6 +93,34 @@ def test_labels_that_select_two_models_are_too_wide() -> None:
     assert "selects 2 models (a, b); add model_name" in observation["why"]
 
 
+POD = {"namespace": "llm", "pod": "chat-0", "instance": "a:1"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "words"),
+    [
+        ([{"requested_model": "a", "model": "x"}, {"requested_model": "b", "model": "x"}], {}, "add requested_model"),
+        (
+            [{"requested_model": "a", "model": "x"}, {"requested_model": "a", "model": "y"}],
+            {},
+            "",
+        ),  # two behind one name
+        ([{"requested_model": "a", "model": "x"}, {"requested_model": "b", "model": "x"}], {"model": "x"}, ""),
+        ([POD, {**POD, "namespace": "staging"}], {"model_name": "a"}, "2 namespaces (llm, staging); add namespace"),
+        ([POD, {**POD, "namespace": "monitoring", "exported_namespace": "llm"}], {}, ""),
+        ([POD, {**POD, "pod": "chat-1"}], {}, ""),
+        ([{**POD, "prometheus_replica": name} for name in ("p-0", "p-1")], {}, "add prometheus_replica"),
+        ([{**POD, "pod": f"chat-{name[-1]}", "prometheus_replica": name} for name in ("p-0", "p-1")], {}, ""),  # shards
+    ],
+)
+def test_labels_that_select_more_than_one_endpoint_are_too_wide(
+    rows: list[dict[str, str]], labels: dict[str, str], words: str
+) -> None:
+    with serving(api(["vllm:num_requests_waiting"], rows)) as server:
+        observation, _ = seen(server, labels={"job": "x", **labels})
+    assert (observation.get("error") == "ambiguous", words in observation.get("why", "")) == (bool(words), True)
+
+
 @pytest.mark.parametrize("more", [{}, {"engine": "1"}])
 def test_of_several_clusters_only_the_endpoints_own_is_asked(more: dict[str, str]) -> None:
     row = {"namespace": "llm", "pod": "chat-0", "cluster": "east", **more}

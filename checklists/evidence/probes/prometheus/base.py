@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from checklists.evidence.metrics import Histogram
 from checklists.evidence.probes.base import NONE, Judgement, Probe, fact_error, inconclusive, joined, number_of, text_of
+from checklists.evidence.probes.prometheus.labels import (
+    MODELS,
+    TWIN,
+    host_of,
+    netloc_of,
+    pattern_of,
+    too_wide,
+    workload_of,
+)
 from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.sources.exporters import GPU_IDS
 from checklists.evidence.sources.prometheus import (
@@ -35,9 +42,6 @@ MIN_SAMPLES = 20
 MAX_PODS = 300
 # A counter that falls this often in a day, and with so many of its changes, is several behind one address.
 MIXED_RESETS, MIXED_SHARE = 10, 0.2
-# The letters and digits of which Kubernetes makes the ends of names.
-_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
-_OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{5,10}}-{_RANDOM}{{5}}\Z")
 # What tells which model, pods and addresses the endpoint's series belong to: few series each, and always exported.
 _ANCHORS = ("requests_running", "requests_waiting", "generation_tokens_total", "requests_total", "end_to_end_seconds")
 WORDS = {
@@ -196,7 +200,7 @@ class Scope:
     def _gpus(self, name: str, template: str, patterns: Mapping[str, str]) -> str:
         if self.pods:
             return self.on_pods(name, template, patterns=patterns)
-        hosts = sorted({host for instance in self.instances if (host := _host(instance))})
+        hosts = sorted({host for instance in self.instances if (host := host_of(instance))})
         if not hosts:
             return ""
         on_host = {"instance": f"({any_of(hosts)})(:[0-9]+)?"}
@@ -212,28 +216,6 @@ class Scope:
     def namespace(self) -> str:
         names = {namespace for namespace, _ in self.pods}
         return names.pop() if len(names) == 1 else ""
-
-
-def workload_of(pod: str) -> str:
-    """What a pod's name says of its owner: ``chat-7d9f8b6c5d-x2x4z`` and ``chat-0`` both belong to ``chat``."""
-    if match := _OF_DEPLOYMENT.match(pod):
-        return match[1]
-    front, dash, last = pod.rpartition("-")
-    return front if dash and last.isdigit() else pod
-
-
-def pattern_of(pods: Iterable[str]) -> str:
-    """A regular expression for exactly these pods, short where they share what stands before the last dash."""
-    groups: dict[str, list[str]] = {}
-    for pod in pods:
-        front, dash, last = pod.rpartition("-")
-        groups.setdefault(front + dash, []).append(last)
-    return "|".join(f"{any_of([front])}({any_of(lasts)})" for front, lasts in groups.items())
-
-
-def _host(instance: str) -> str:
-    host, colon, port = instance.rpartition(":")
-    return host if colon and port.isdigit() else instance
 
 
 async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
@@ -262,14 +244,12 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
     anchor = next((name for name, _ in scope.candidates(*_ANCHORS)), "")
     anchor = anchor or next((f"{name}_count" for name, _ in scope.histograms(*_ANCHORS)), "")
     anchor = anchor or scope.named("up", *sorted(names))
-    by = "model_name, model, namespace, pod, instance, exported_namespace, exported_pod, cluster"
+    by = ", ".join((*MODELS, "namespace, pod, instance, exported_namespace, exported_pod, cluster", TWIN))
     seen = await prometheus.instant(f"count by ({by}) (last_over_time({scope.own(anchor)}[{WINDOW}]))")
     if seen.error:
         return fault(seen.error, seen.why)
-    for label in ("model_name", "model"):
-        models = sorted({name for series in seen.series if (name := series.labels.get(label, ""))})
-        if len(models) > 1:
-            return fault("ambiguous", f"{selector} selects {len(models)} models ({joined(models, 3)}); add {label}.")
+    if wide := too_wide(seen.series, labels):
+        return fault("ambiguous", f"{selector} selects {wide}.")
     pods = sorted({(series.label("namespace"), series.label("pod")) for series in seen.series if series.label("pod")})
     instances = sorted({name for series in seen.series if (name := series.labels.get("instance", ""))})
     if len(pods) > MAX_PODS:  # with a part of them, GPUs and replicas would be counted wrongly
@@ -324,20 +304,11 @@ async def _labels_of_target(prometheus: Prometheus, target: Target) -> tuple[Map
     listing = await prometheus.targets()
     if listing.error:
         return {}, listing.error, listing.why
-    places = {netloc for url in (target.metrics_url, target.url) if (netloc := _netloc(url))}
-    found = [row.labels for row in listing.items if _netloc(row.url) in places]
+    places = {netloc for url in (target.metrics_url, target.url) if (netloc := netloc_of(url))}
+    found = [row.labels for row in listing.items if netloc_of(row.url) in places]
     if len(found) != 1:
         return {}, "no_labels", "No labels are recorded that select this endpoint's series in Prometheus."
     return {name: found[0][name] for name in ("job", "instance") if name in found[0]}, "no_labels", ""
-
-
-def _netloc(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return ""
-    return f"{parts.hostname}:{port}" if parts.hostname else ""
 
 
 def distinct_gpus(expression: str) -> str:

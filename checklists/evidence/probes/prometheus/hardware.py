@@ -26,9 +26,9 @@ from checklists.evidence.probes.prometheus.base import (
     PrometheusProbe,
     Scope,
     no_pods,
-    pattern_of,
     where_of,
 )
+from checklists.evidence.probes.prometheus.labels import pattern_of
 from checklists.evidence.probes.prometheus.load import (
     value_of,
 )

@@ -1,0 +1,70 @@
+"""What labels and addresses say of series: which model, pods and hosts they are of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from checklists.evidence.probes.base import joined
+from checklists.evidence.sources.prometheus import Series, any_of
+
+# The letters and digits of which Kubernetes makes the ends of names.
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+_OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{5,10}}-{_RANDOM}{{5}}\Z")
+# The labels that tell the model, the first that there is; LiteLLM's ``model`` is what stands behind the requested one.
+MODELS = ("model_name", "requested_model", "model")
+TWIN = "prometheus_replica"  # of servers that scrape the same twice, and are asked together without being told apart
+
+
+def too_wide(found: Iterable[Series], labels: Mapping[str, str]) -> str:
+    """What these series are of besides one endpoint, by the first label that tells; empty if they may be of one. Pure.
+
+    Who has chosen a model by one label may see several by another: the names for a model, or the models under a name.
+    """
+    found = tuple(found)
+    held = {name: sorted({text for one in found if (text := one.labels.get(name, ""))}) for name in MODELS}
+    if not any(name in labels for name in MODELS):
+        name = next((name for name in MODELS if held[name]), "")
+        if name and len(held[name]) > 1:
+            return f"{len(held[name])} models ({joined(held[name], 3)}); add {name}"
+    spaces = sorted({space for one in found if (space := one.label("namespace"))})
+    if len(spaces) > 1:
+        return f"pods in {len(spaces)} namespaces ({joined(spaces, 3)}); add namespace"
+    apart = {frozenset((name, text) for name, text in one.labels.items() if name != TWIN) for one in found}
+    if len(apart) < len(found):
+        return f"what several Prometheus servers scraped of the same replicas; add {TWIN}"
+    return ""
+
+
+def workload_of(pod: str) -> str:
+    """What a pod's name says of its owner: ``chat-7d9f8b6c5d-x2x4z`` and ``chat-0`` both belong to ``chat``."""
+    if match := _OF_DEPLOYMENT.match(pod):
+        return match[1]
+    front, dash, last = pod.rpartition("-")
+    return front if dash and last.isdigit() else pod
+
+
+def pattern_of(pods: Iterable[str]) -> str:
+    """A regular expression for exactly these pods, short where they share what stands before the last dash."""
+    groups: dict[str, list[str]] = {}
+    for pod in pods:
+        front, dash, last = pod.rpartition("-")
+        groups.setdefault(front + dash, []).append(last)
+    return "|".join(f"{any_of([front])}({any_of(lasts)})" for front, lasts in groups.items())
+
+
+def host_of(instance: str) -> str:
+    """The host of a scraped address."""
+    host, colon, port = instance.rpartition(":")
+    return host if colon and port.isdigit() else instance
+
+
+def netloc_of(url: str) -> str:
+    """Host and port of an address, however it is written; empty if it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    return f"{parts.hostname}:{port}" if parts.hostname else ""
