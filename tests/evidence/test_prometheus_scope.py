@@ -302,6 +302,30 @@ def test_peaks_of_replicas_at_different_moments_are_no_peak_of_all_and_their_mea
     assert judged("prometheus.load-profile", {"peak": 20, "unit": "concurrent_requests"}, seen).verdict == V
 
 
+def test_requests_that_failed_are_load_but_no_throughput() -> None:
+    steps = [at * 300.0 for at in range(10 * PER_DAY)]
+    seen = {"load": summaries({"requests": dict.fromkeys(steps, 50.0), "failed": dict.fromkeys(steps, 40.0)})}
+    assert judged("prometheus.throughput", {"value": 40, "unit": "queries_per_second"}, seen).verdict == I
+    assert judged("prometheus.throughput", {"value": 10, "unit": "queries_per_second"}, seen).verdict == V
+    assert judged("prometheus.load-profile", {"peak": 40, "unit": "requests_per_second"}, seen).verdict == I
+
+
+@pytest.mark.parametrize("stack", ["litellm", "vllm"])
+def test_only_who_counts_all_requests_is_asked_which_failed(stack: str) -> None:
+    def handle(request: Request) -> None:
+        url = urlsplit(request.path)
+        kind = "matrix" if url.path.endswith("_range") else "vector"
+        data: Any = {"resultType": kind, "result": []}
+        if url.path.endswith("/values"):
+            data = list(STACKS[stack].metrics)
+        request.reply(200, {"status": "success", "data": data})
+
+    with serving(handle) as server:
+        observe("prometheus.throughput", Target("main", "", prometheus_url=server.url, labels={"job": "x"}))
+        queries = [parse_qs(urlsplit(request.path).query).get("query", [""])[0] for request in server.seen]
+    assert any("rate(litellm_proxy_failed" in query for query in queries) == (stack == "litellm")
+
+
 def test_what_was_done_while_a_replica_was_not_scraped_is_not_all_that_was_done() -> None:
     assert undisturbed({300.0: 1.0, 600.0: 2.0, 900.0: 0.0}, {600.0: 1.0}) == {300.0: 1.0, 900.0: 0.0}
 

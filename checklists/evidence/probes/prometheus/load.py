@@ -39,6 +39,8 @@ async def load_history(scope: Scope) -> tuple[dict[str, Points], Observation]:
         f"({rate.replace('{}', scope.own(f'{name}_count', meaning.labels))})"
         for name, meaning in scope.histograms("end_to_end_seconds")[:1]
     ]
+    # Who counts all requests counts those that failed too: refused, say, which is no throughput.
+    failed = [] if scope.candidates("requests_success_total") else scope.candidates("requests_failed_total")
     tokens = scope.either(rate, scope.candidates("generation_tokens_total"))
     if not tokens:  # only as a histogram of tokens per answer, whose sum counts them all
         sums = scope.histograms("generated_tokens_per_request")[:1]
@@ -48,6 +50,7 @@ async def load_history(scope: Scope) -> tuple[dict[str, Points], Observation]:
         "generation": tokens,
         "prompt": scope.either(rate, scope.candidates("prompt_tokens_total")),
         "requests": " or ".join(requests),
+        "failed": scope.either(rate, failed),
         # At once over all replicas: on average, at its peak as it was seen, and if all had their peaks together.
         "running": scope.either(f"sum(avg_over_time({{}}[{STEP_S}s]))", running),
         "running_peak": scope.either(f"max_over_time(sum({{}})[{STEP_S}s:{LOOK_S}s])", running),
@@ -87,9 +90,9 @@ def bounds_of(history: Mapping[str, Points], unit: str) -> tuple[Points, Points 
     if unit == "running":
         most = history.get("running_most", {})
         return history.get("running_peak", {}), _added(most, history["waiting"]) if "waiting" in history else most
-    if unit == "images":  # a request makes one image or several
-        return history.get("requests", {}), None
-    return history.get("requests", {}), history.get("requests", {})
+    requests, failed = history.get("requests", {}), history.get("failed", {})
+    good = {at: max(value - failed.get(at, 0.0), 0.0) for at, value in requests.items()} if failed else requests
+    return good, None if unit == "images" else requests  # a request makes one image or several
 
 
 def _added(one: Points, other: Points) -> Points:
