@@ -239,6 +239,8 @@ STARTS: list[Case] = [
     ({"seconds": 100}, {"pods": [60.0, 90.0]}, V, "60 to 90 s from the start of a pod"),
     ({"seconds": 50}, {"pods": [40.0, 90.0, 95.0]}, C, "90 s in the middle"),
     ({"seconds": 92}, {"pods": [60.0, 70.0, 95.0]}, I, "some took longer"),
+    ({"seconds": 100}, {"pods": [3.0, 4.0], "unchecked": 2}, I, "no readiness probe"),
+    ({"seconds": 100}, {"pods": [130.0, 140.0], "unchecked": 2}, C, "135 s in the middle"),
     ({"seconds": 100}, {"pods": [], "startup": 90.0}, V, "own account"),
     ({"seconds": 80}, {"pods": [], "startup": 95.0, "startup_least": 90.0}, C, "90 s by the server's own account"),
     ({"seconds": 80}, {"pods": [], "startup": 90.0, "startup_least": 70.0}, I, "some took longer than claimed"),

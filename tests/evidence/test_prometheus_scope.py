@@ -302,6 +302,34 @@ def test_peaks_of_replicas_at_different_moments_are_no_peak_of_all_and_their_mea
     assert judged("prometheus.load-profile", {"peak": 20, "unit": "concurrent_requests"}, seen).verdict == V
 
 
+@pytest.mark.parametrize(("ran", "unchecked"), [(1030, 1), (1003, 0), (1100, 0)])
+def test_a_pod_that_is_ready_as_soon_as_it_runs_has_no_readiness_probe(ran: int, unchecked: int) -> None:
+    """Of two containers the last began at ``ran``, or again later; the pod was accepted at 1000 and ready at 1030."""
+    values = {"start": [1000], "ready": [1030], "ran": [1002, ran], "window": [500]}
+
+    def handle(request: Request) -> None:
+        url = urlsplit(request.path)
+        query = parse_qs(url.query).get("query", [""])[0]
+        pod = {"namespace": "llm", "pod": "chat-0", "instance": "a:1"}
+        rows = [{"metric": pod, "value": [1, "0"]}] if "count by" in query else []
+        if "kube_pod_start_time" in query:
+            found = ((key, value) for key, several in values.items() for value in several)
+            rows = [
+                {"metric": {**pod, "container": str(value), "preflight": key}, "value": [1, str(value)]}
+                for key, value in found
+            ]
+        data: Any = {"resultType": "vector", "result": rows}
+        if url.path.endswith("/values"):
+            data = ["vllm:num_requests_waiting"]
+        request.reply(200, {"status": "success", "data": data})
+
+    with serving(handle) as server:
+        observation, _ = observe(
+            "prometheus.cold-start", Target("m", "http://10.9.9.9", prometheus_url=server.url, labels={"a": "b"})
+        )
+    assert (observation["pods"], observation["unchecked"]) == ([30.0], unchecked)
+
+
 def test_requests_that_failed_are_load_but_no_throughput() -> None:
     steps = [at * 300.0 for at in range(10 * PER_DAY)]
     seen = {"load": summaries({"requests": dict.fromkeys(steps, 50.0), "failed": dict.fromkeys(steps, 40.0)})}

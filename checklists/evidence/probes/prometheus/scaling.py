@@ -42,12 +42,14 @@ from checklists.evidence.sources.prometheus import Reading
 SUSTAINED = 0.1  # of the time of at least a day: neither a rolling update nor a start lasts as long
 GAP = 2.0  # later latency times this is still no warm-up
 PINNED = 0.95
+AT_ONCE_S = 2  # no server answers so soon after its container began
 
 
 class ColdStart(PrometheusProbe):
     """From a pod's start to its first readiness, or the server's own account of its start."""
 
     key = "prometheus.cold-start"
+    version = 2
     title = "Time to start"
     items = ("autoscaling.cold-start",)
     reads = KUBERNETES
@@ -66,6 +68,7 @@ class ColdStart(PrometheusProbe):
             queries["start"] = scope.on_pods("kube_pod_start_time", f"last_over_time({{}}[{WINDOW}])")
             # The earliest of all: a pod that was not ready for a while later on did not start again.
             queries["ready"] = scope.on_pods("kube_pod_status_ready_time", f"min_over_time({{}}[{WINDOW}])")
+            queries["ran"] = scope.on_pods("kube_pod_container_state_started", f"min_over_time({{}}[{WINDOW}])")
             queries["window"] = f"vector(time() - {7 * 86_400})"
         readings, outcome = await scope.prometheus.many(queries)
         if outcome.error:
@@ -73,14 +76,19 @@ class ColdStart(PrometheusProbe):
         empty = Reading()
         started = {_pod(series): series.value for series in readings.get("start", empty).series}
         since = readings.get("window", empty).number or 0.0
-        took = [
-            series.value - began
+        ready = {
+            pod: (series.value, began)
             for series in readings.get("ready", empty).series
             # A pod from before the window may have become ready again inside it.
-            if (began := started.get(_pod(series))) is not None and series.value >= began > since
-        ]
+            if (began := started.get(pod := _pod(series))) is not None and series.value >= began > since
+        }
+        ran: dict[tuple[str, str], float] = {}  # its last container, at first
+        for series in readings.get("ran", empty).series:
+            ran[_pod(series)] = max(series.value, ran.get(_pod(series), 0.0))
+        seen: Observation = {"pods": sorted(at - began for at, began in ready.values())[:200]}
+        seen["unchecked"] = sum(0 <= at - ran.get(pod, 0.0) <= AT_ONCE_S for pod, (at, _) in ready.items())
         accounts = ("startup", "startup_least", "load", "load_least")
-        return {"pods": sorted(took)[:200], **{key: readings.get(key, empty).total for key in accounts}}
+        return seen | {key: readings.get(key, empty).total for key in accounts}
 
     def claimed(self, claims: Claims) -> str:
         wanted = number_of(claims.get("seconds"))
@@ -104,6 +112,14 @@ class ColdStart(PrometheusProbe):
                 f"from the start of a pod to its first readiness, {len(took)} starts {WEEK}, {where_of(observation)}"
             )
             spread = f"{short(min(took))} to {short(max(took))} s" if len(took) > 1 else f"{short(took[0])} s"
+            if max(took) <= wanted and (unchecked := int(value_of(observation, "unchecked") or 0)):
+                why = (
+                    f"{spread} {source}; {unchecked} were ready in the moment in which they ran, as pods are that have"
+                )
+                why += " no readiness probe: when they could answer is not told."
+                return inconclusive(
+                    why, claimed=plain(wanted), observed=spread, unit="s", rule=words["rule"], samples=len(took)
+                )
             if max(took) <= wanted:
                 reason = f"{spread} {source}."
                 return Judgement(VERIFIED, observed=short(max(took)), reason=reason, samples=len(took), **words)
