@@ -114,6 +114,11 @@ def health(status: int, body: Any = b"", headers: dict[str, str] | None = None) 
         (200, {"status": {"indicator": "major", "description": "Partial System Outage"}}, "inconclusive"),
         (200, {"error": "database is gone"}, "inconclusive"),
         (200, {"status": "ok", "error": None}, "verified"),
+        (200, {"status": "red"}, "inconclusive"),  # Elasticsearch: data is missing
+        (200, {"status": "inactive"}, "inconclusive"),
+        (200, b"ok, errors: 0", "verified"),
+        (200, b"up: no active incidents", "verified"),
+        (200, b"Read timed out", "inconclusive"),
         (503, {"status": "DOWN"}, "contradicted"),
         (500, b"", "contradicted"),
         (410, b"", "contradicted"),

@@ -11,14 +11,16 @@ from checklists.evidence.probes.visit import Answer
 
 _STATES, _GOOD = ("status", "state", "health"), ("healthy", "ok", "ready", "up", "alive", "live", "success")
 _ILL = re.compile(
-    r"\b(?:loading|starting|initiali[sz]ing|warming|not|un(?:healthy|available|ready|known)|down|fail\w*|errors?|degraded"
-    r"|pending|false|outage|offline|critical|warn\w*|stopp\w*|out of service|disrupt\w*|maintenance|major|minor"
-    r"|partial|red|yellow|unreachable|disconnected|broken|terminating|draining|issues?|incidents?|problems?)\b",
+    r"\b(?:loading|starting|initiali[sz]ing|warming|recovering|draining|terminat\w*|not|un(?:healthy|available|ready|known)"
+    r"|down|dead|red|yellow|inactive|blocked|suspended|paused|disabled|overloaded|unreachable|disconnected|broken|bad"
+    r"|fail\w*|errors?|exceptions?|problems?|issues?|trouble|incidents?|degraded|pending|false|outage|offline|critical"
+    r"|warn\w*|stopp\w*|timed?[ -]?out|out of service|disrupt\w*|maintenance|major|minor|partial)\b",
     re.IGNORECASE,
 )
+_WORRIES = r"(?:errors?|warnings?|fail\w*|outages?|down|exceptions?|problems?|issues?|incidents?)"
 _NONE = re.compile(
-    r"\b(?:no|0|zero|without|nothing is)\s+(?:any\s+)?(?:known\s+)?"
-    r"(?:errors?|warnings?|fail\w*|outages?|down|issues?|incidents?|problems?)\b",
+    rf"\b(?:no|0|zero|without|nothing is)\s+(?:(?:any|active|open|known)\s+){{0,2}}{_WORRIES}\b"
+    rf"|\b{_WORRIES}\s?[:=]\s?(?:0|none|no)\b",
     re.IGNORECASE,
 )
 # What is said to somebody who is not let in.
