@@ -18,7 +18,9 @@ _DENIED = re.compile(r"\b(?:no|not|never|without|except|excluding)\b", re.I)
 _CALLED = {"a10g": "a10"}
 # Of cards that are called by a number, what tells one from another of the same number.
 _KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"})
-_INSTANCES = re.compile(r"xlarge|highgpu|megagpu|standard")
+_FORM = re.compile(r"(sxm|pcie|nvl|oam)\d?\Z")
+# Instances, or families of them, which have GPUs and are none: a2-ultragpu, g5.xlarge, p4d.
+_INSTANCES = re.compile(r".*(?:xlarge|[a-z]gpu|standard)|(?:p[2-6]|g[2-7]|a[234]|inf\d|trn\d)[a-z]{0,3}\Z")
 _OTHERWISE = re.compile(r"[/,;|+&\n]|\bor\b|\band\b", re.I)
 # Of a superchip the name tells the memory of its CPU.
 _SUPERCHIPS = frozenset({"gh200"})
@@ -43,12 +45,27 @@ def same_gpu(claimed: str, told: str) -> bool | None:
 def _same(ours: set[str], theirs: set[str], chips: set[str]) -> bool | None:
     if not _chips(ours) & chips:
         called = {_CALLED.get(chip) for chip in chips}
-        return None if _chips(ours) & called or any(map(_INSTANCES.search, ours)) else False
-    if any(chip.isdigit() for chip in _chips(ours) & chips) and ours & _KINDS != theirs & _KINDS:
+        return None if _chips(ours) & called or any(map(_INSTANCES.match, ours)) else False
+    if any(chip.isdigit() for chip in _chips(ours) & chips) and _kinds(ours) != _kinds(theirs):
+        return None
+    form, other = _forms(ours), _forms(theirs)
+    if form and other and not form & other:
         return None
     memory = ({word for word in words if _MEMORY.match(word)} for words in (ours, theirs))
     claimed, told = memory
+    told = told or ({"94gb"} if {"h100", "nvl"} <= theirs else set())
     return bool(chips & _SUPERCHIPS) or not claimed or not told or bool(claimed & told)
+
+
+def _kinds(words: set[str]) -> set[str]:
+    """Which of the cards of a number is meant; all of them that are called RTX PRO are of one generation."""
+    return words & _KINDS | ({"blackwell"} if {"rtx", "pro"} <= words else set())
+
+
+def _forms(words: set[str]) -> set[str]:
+    """How a GPU is built in, where its name tells; of the H100 only the socketed one has this memory."""
+    found = {match[1] for word in words if (match := _FORM.match(word))}
+    return found | {"sxm"} if {"h100", "hbm3"} <= words else found
 
 
 def types_in(claimed: str) -> list[str]:
