@@ -330,6 +330,31 @@ def test_a_pod_that_is_ready_as_soon_as_it_runs_has_no_readiness_probe(ran: int,
     assert (observation["pods"], observation["unchecked"]) == ([30.0], unchecked)
 
 
+@pytest.mark.parametrize(("replicas", "source"), [("3", "kube_deployment_status_replicas"), ("0", "")])
+def test_a_deployment_kept_at_zero_is_not_what_runs_the_pods(replicas: str, source: str) -> None:
+    """Argo Rollouts takes the pods' template from a Deployment without replicas."""
+
+    def handle(request: Request) -> None:
+        url = urlsplit(request.path)
+        query = parse_qs(url.query).get("query", [""])[0]
+        pod = {"namespace": "llm", "pod": "chat-7d9f8b6c5d-x2x4z", "instance": "a:1"}
+        rows: list[Any] = [{"metric": pod, "value": [1, "0"]}] if query.startswith("count by (model_name") else []
+        if url.path.endswith("_range") and "statefulset" not in query:
+            value = replicas if "kube_deployment" in query else "2"
+            rows = [{"metric": {}, "values": [[at, value] for at in range(300, 3000, 300)]}]
+        kind = "matrix" if url.path.endswith("_range") else "vector"
+        data: Any = {"resultType": kind, "result": rows}
+        if url.path.endswith("/values"):
+            data = ["vllm:num_requests_waiting"]
+        request.reply(200, {"status": "success", "data": data})
+
+    with serving(handle) as server:
+        observation, _ = observe(
+            "prometheus.replicas", Target("m", "http://10.9.9.9", prometheus_url=server.url, labels={"a": "b"})
+        )
+    assert (observation["from"], observation["max"]) == (source, float(replicas) or 2.0)
+
+
 def test_requests_that_failed_are_load_but_no_throughput() -> None:
     steps = [at * 300.0 for at in range(10 * PER_DAY)]
     seen = {"load": summaries({"requests": dict.fromkeys(steps, 50.0), "failed": dict.fromkeys(steps, 40.0)})}

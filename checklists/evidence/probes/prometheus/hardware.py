@@ -42,6 +42,24 @@ from checklists.evidence.sources.exporters import (
 )
 from checklists.evidence.sources.prometheus import Reading, any_of, matchers
 
+# The head of a Ray cluster, as KubeRay names it.
+_OF_RAY = re.compile(r"-head(-|\Z)")
+_DENIED = re.compile(r"\b(?:not|no|never|without|except|excluding|other than)\b", re.I)
+
+
+def workers_of(scope: Scope) -> str:
+    """An expression that counts the other pods of replicas that span several: only the first has series of its own."""
+    others = {
+        "namespace": any_of({place for place, _ in scope.pods}),
+        "pod": f"({pattern_of(p for _, p in scope.pods)})(-[0-9]+)+",
+    }
+    return f"count(kube_pod_info{matchers({}, {**others, **scope.here})})"
+
+
+def has_head(scope: Scope) -> bool:
+    """Whether one of its pods is the head of a cluster, which other pods work for."""
+    return any(_OF_RAY.search(pod) for _, pod in scope.pods)
+
 
 class Placement(PrometheusProbe):
     """The instance types and labels of the nodes on which the pods run now."""
@@ -83,7 +101,7 @@ class Placement(PrometheusProbe):
         wanted = texts_of(claims.get("instance_types"))
         chosen = texts_of(claims.get("node_selector"))
         selector = [(key, value) for text in chosen if (pair := _LABEL.match(text)) for key, value in [pair.groups()]]
-        unread = [text for text in chosen if not _LABEL.match(text)]
+        unread = [text for text in chosen if not _LABEL.match(text)] + list(filter(_DENIED.search, wanted))
         seen = sorted({kind for kind in types.values() if kind})
         if not wanted and not chosen:
             return nothing_claimed(joined(seen))
@@ -103,7 +121,8 @@ class Placement(PrometheusProbe):
         if other and all(map(_INSTANCE_TYPE.match, named)):
             return Judgement(CONTRADICTED, reason=f"It also runs on {joined(other)}: {source}.", **words)
         if other or unread:
-            why = f"Whether {joined(other) or 'what it runs on'} is meant by {joined([*wanted, *unread], 3)}, a person"
+            meant = joined(list(dict.fromkeys([*wanted, *unread])), 3)
+            why = f"Whether {joined(other) or 'what it runs on'} is meant by {meant}, a person"
             return inconclusive(
                 f"{why} must tell: {source}.", claimed=claimed, observed=joined(seen), rule=words["rule"]
             )
@@ -133,12 +152,7 @@ class Parallelism(PrometheusProbe):
         asked = scope.on_pods("kube_pod_container_resource_requests", patterns={"resource": any_of(GPU_RESOURCES)})
         apart = f"count by ({by}, engine, dp_rank) ({scope.own(scope.anchor)})"
         queries = {"requested": f"sum by ({by}) ({asked})", "copies": f"max(count by ({by}) ({apart}))"}
-        # Of a replica on several nodes, only the first pod has series of the model server.
-        others = {
-            "namespace": any_of({place for place, _ in scope.pods}),
-            "pod": f"({pattern_of(p for _, p in scope.pods)})(-[0-9]+)+",
-        }
-        queries["workers"] = f"count(kube_pod_info{matchers({}, {**others, **scope.here})})"
+        queries["workers"] = workers_of(scope)
         if name:
             queries["seen"] = f"count by ({by}) (count by ({by}, instance, {', '.join(GPU_IDS)}) ({scope.gpus(name)}))"
         readings, outcome = await scope.prometheus.many(queries)
@@ -152,7 +166,7 @@ class Parallelism(PrometheusProbe):
             "gpus": each,
             "pods": len(readings[source].series),
             "copies": readings["copies"].total,
-            "workers": bool(readings["workers"].total) or any(_OF_RAY.search(pod) for _, pod in scope.pods),
+            "workers": bool(readings["workers"].total) or has_head(scope),
             "from": name if source == "seen" else "GPUs requested",
         }
 
@@ -196,10 +210,6 @@ class Parallelism(PrometheusProbe):
             return Judgement(CONTRADICTED, reason=reason, **words)
         why = f"A pod holds {seen} GPUs; whether several pods make one replica cannot be told. {source}."
         return inconclusive(why, claimed=claimed, observed=f"{seen} GPUs a pod", rule=words["rule"])
-
-
-# The head of a Ray cluster, as KubeRay names it.
-_OF_RAY = re.compile(r"-head(-|\Z)")
 
 
 class GpuTypes(PrometheusProbe):

@@ -161,6 +161,7 @@ class ScalingStrategy(PrometheusProbe):
 
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
+_SAME |= {"flight": "running", "concurrent": "running"}
 _SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
 
 

@@ -292,7 +292,7 @@ class LoadNotes(PrometheusProbe):
                 reading = await scope.prometheus.range(
                     f"max({moved(name, {**here, kind: scope.workload}, scope.here)})", HISTORY_S
                 )
-                if reading.points:
+                if any(reading.points.values()):  # a roll-out of another kind may keep a Deployment at zero
                     points, source = reading.points, name
                     break
         if not points:

@@ -30,6 +30,7 @@ from checklists.evidence.probes.prometheus.base import (
     where_of,
     window_of,
 )
+from checklists.evidence.probes.prometheus.hardware import has_head, workers_of
 from checklists.evidence.probes.prometheus.load import (
     HISTORY_S,
     MIN_BUSY,
@@ -77,6 +78,7 @@ class PeakMemory(PrometheusProbe):
     """The most GPU memory any replica held in a week."""
 
     key = "prometheus.peak-memory"
+    version = 2
     title = "Peak GPU memory"
     items = ("compute.peak-memory",)
 
@@ -94,11 +96,14 @@ class PeakMemory(PrometheusProbe):
             f"sum(increase({{}}[{WINDOW}]))", scope.candidates("requests_success_total", "requests_total")
         )
         queries = {"upper": f"max(sum by ({by}) ({each}))", "lower": f"max({together})"}
-        readings, outcome = await scope.prometheus.many(queries | ({"requests": requests} if requests else {}))
+        queries |= {"requests": requests} if requests else {}
+        queries |= {"workers": workers_of(scope)} if scope.pods else {}
+        readings, outcome = await scope.prometheus.many(queries)
         if outcome.error:
             return outcome.problem
         totals = {key: reading.total for key, reading in readings.items()}
-        return {"name": name, "unit": GPU_MEMORY[name], "own": own, **totals}
+        workers = bool(totals.pop("workers", None)) or has_head(scope)
+        return {"name": name, "unit": GPU_MEMORY[name], "own": own, "workers": workers, **totals}
 
     def claimed(self, claims: Claims) -> str:
         wanted = number_of(claims.get("gib_per_replica"))
@@ -130,6 +135,9 @@ class PeakMemory(PrometheusProbe):
             return Judgement(CONTRADICTED, observed=short(lower), reason=f"{short(lower)} GiB: {source}.", **words)
         if upper > wanted:
             why = f"Between {short(lower)} and {short(upper)} GiB: {source}. Whether the claim holds cannot be told."
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
+        if observation.get("workers") is True:
+            why = f"{short(upper)} GiB: {source}. Of a replica that spans several pods, this is the first one's alone."
             return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
         asked = value_of(observation, "requests")
         if asked is not None and asked < MIN_SAMPLES:
