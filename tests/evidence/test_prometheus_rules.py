@@ -180,6 +180,10 @@ def test_several_goals_and_how_long_they_must_be_missed() -> None:
         ("TTFT p95 over 2 s or p99 over 5 s", "", [(FIRST_TOKEN, 2.0, 0.95), (FIRST_TOKEN, 5.0, 0.99)]),
         ("ttft_p95 < 1s", "", [(FIRST_TOKEN, 1.0, 0.95)]),
         ("p95 first token 800 ms", "95 % of requests", [(FIRST_TOKEN, 0.8, 0.95)]),
+        ("first token within 1 s for 99.5 % of requests", "99.5 %", [(FIRST_TOKEN, 1.0, 0.995)]),
+        ("p95 first token < 800 ms", "800 ms", [(FIRST_TOKEN, 0.8, 0.95)]),
+        ("p95 end-to-end latency", "p95 < 2 s", [("end_to_end_seconds", 2.0, 0.95)]),
+        ("99.9 % availability", "99.9%", [("error_ratio", 0.001, None)]),
         ("p95 latency 5 s for 512-token answers", "", [("end_to_end_seconds", 5.0, 0.95)]),
     ],
 )
@@ -187,7 +191,7 @@ def test_what_is_measured_may_be_said_before_a_colon_or_once_for_several(
     text: str, target: str, goals: list[tuple[str, float, float | None]]
 ) -> None:
     found = promise_of(text, target)
-    assert ([(g.kind, g.limit, g.quantile) for g in found.goals], found.unclear) == (goals, ())
+    assert ([(g.kind, round(g.limit, 9), g.quantile) for g in found.goals], found.unclear) == (goals, ())
 
 
 @pytest.mark.parametrize(

@@ -197,11 +197,12 @@ def _seconds(text: str) -> Iterator[float | None]:
 def _goal(text: str, kind: str = "") -> Goal | None:
     """The goal of a clause with one meaning; ``None`` if it has none or several. ``kind``: the latency that it is of if
     it does not say."""
-    times, shares = list(_seconds(text)), [_number(number) for number in _PERCENT.findall(text)]
-    rates = [
-        (number, unit, per) for number, unit, per in _RATE.findall(text) if per or unit.casefold() in ("rps", "qps")
-    ]
-    quantiles = [one or other or "50" for one, other in _QUANTILE.findall(text)]
+    # The target often says once more what the objective says.
+    times = list(dict.fromkeys(_seconds(text)))
+    shares = list(dict.fromkeys(_number(number) for number in _PERCENT.findall(text)))
+    found = dict.fromkeys(_RATE.findall(text))
+    rates = [(number, unit, per) for number, unit, per in found if per or unit.casefold() in ("rps", "qps")]
+    quantiles = list(dict.fromkeys(one or other or "50" for one, other in _QUANTILE.findall(text)))
     if _RELATIVE.search(text) or len(times) > 1 or len(shares) > 1 or len(rates) > 1 or len(quantiles) > 1:
         return None
     if None in times or None in shares:
