@@ -326,6 +326,9 @@ SCALING: list[Case] = [
     # A schedule that some tool keeps sets the bounds of a scaler; KEDA's does not.
     ({"strategy": "scheduled", "signal": "office hours", "min_replicas": 3}, CPU, I, "a person must tell"),
     ({"strategy": "scheduled", "signal": "office hours", "min_replicas": 3}, CRON, C, "Min replicas: claimed 3"),
+    # KEDA scales to zero, also where nobody scrapes its own metrics.
+    ({**REACT, "min_replicas": 0}, {**HPA, "metrics": ["s0-prometheus"]}, I, "a person must tell"),
+    ({"strategy": "scheduled", "signal": "office hours"}, {**HPA, "metrics": ["s0-cron"]}, V, "by a schedule"),
     # Who does not say what is used, or loaded, may mean the CPU.
     ({**REACT, "signal": "70 % utilisation"}, CPU, I, "a person must tell"),
     ({**REACT, "signal": "load"}, CPU, I, "a person must tell"),

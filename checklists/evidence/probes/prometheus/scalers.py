@@ -105,6 +105,7 @@ class ScalingStrategy(PrometheusProbe):
         metrics = [text_of(name) for name in list_of(observation.get("metrics"))]
         triggers = [text_of(name) for name in list_of(observation.get("triggers"))]
         low, high = value_of(observation, "min"), value_of(observation, "max")
+        by_keda = bool(triggers) or any(map(_KEDA.match, metrics))
         seen = joined([*metrics, *triggers]) or "no HorizontalPodAutoscaler"
         if not strategy:
             return nothing_claimed(seen)
@@ -131,10 +132,8 @@ class ScalingStrategy(PrometheusProbe):
         for key, measured in (("min_replicas", low), ("max_replicas", high)):
             wanted = whole_or_zero(claims.get(key))
             # KEDA holds a workload at zero outside its scaler, whose own minimum is one.
-            fits = (
-                measured is None or wanted is None or wanted == measured or (wanted == 0 and measured == 1 and triggers)
-            )
-            if not fits and (triggers or strategy != "scheduled"):  # a schedule of another tool may set them
+            fits = measured is None or wanted in (None, measured) or (wanted == 0 and measured == 1 and by_keda)
+            if not fits and (by_keda or strategy != "scheduled"):  # a schedule of another tool may set them
                 reason = (
                     f"{key.replace('_', ' ').capitalize()}: claimed {told(wanted)}, set {told(measured)}; {source}."
                 )
@@ -146,7 +145,7 @@ class ScalingStrategy(PrometheusProbe):
         by_signal = by_signal and bool(signal) and not _same_signal(signal, "cpu memory")
         if metrics and not triggers and set(metrics) <= {"cpu", "memory"} and by_signal:
             return Judgement(CONTRADICTED, reason=f"It is scaled on {joined(metrics)} only: {source}.", **words)
-        if strategy == "scheduled" and any("cron" in trigger.casefold() for trigger in triggers):
+        if strategy == "scheduled" and any("cron" in name.casefold() for name in (*metrics, *triggers)):
             return Judgement(VERIFIED, reason=f"It is scaled by a schedule: {source}.", **words)
         same = [name for name in (*metrics, *triggers) if _same_signal(signal, name)]
         # Of two signals that are claimed, one that the scaler does not have makes it another scaler.
@@ -182,6 +181,7 @@ _VAGUE = _of("latency token tokens time usage utilization utilisation util lengt
 _LONG = frozenset({"time", "latency", "duration", "delay"})
 
 
+_KEDA = re.compile(r"s\d+-")  # what it calls the metric of a trigger, also where its own metrics are not kept
 _NAMES = re.compile(r"[a-z][a-z0-9]*")
 # What is named only to say that it is not meant.
 _NOT = re.compile(
