@@ -330,6 +330,30 @@ def test_a_pod_that_is_ready_as_soon_as_it_runs_has_no_readiness_probe(ran: int,
     assert (observation["pods"], observation["unchecked"]) == ([30.0], unchecked)
 
 
+@pytest.mark.parametrize(
+    ("job", "verdict"),
+    [
+        ("dcgm-exporter", C),
+        ("serviceMonitor/gpu-operator/nvidia-dcgm-exporter/0", C),
+        ("gpu-metrics", C),
+        ("nvidia_gpu_exporter", C),
+        ("gpu", C),
+        ("monitoring/rocm", C),
+        ("llm-gpu-batch", I),
+        ("podMonitor/monitoring/vllm-gpu/0", I),
+        ("nvidia-nim-chat", I),
+        ("vllm-gaudi-canary", I),
+    ],
+)
+def test_only_what_is_named_like_a_gpu_exporter_is_missed_when_it_is_down(job: str, verdict: str) -> None:
+    target = {"scrapeUrl": "http://10.9.9.8:9400/metrics", "labels": {"job": job}, "scrapePool": job, "health": "down"}
+    with serving(api(["vllm:num_requests_waiting"], [], [target])) as server:
+        observation, _ = observe(
+            "prometheus.gpu", Target("m", "http://10.9.9.9", prometheus_url=server.url, labels={"a": "b"})
+        )
+    assert judged("prometheus.gpu", {"dashboard_url": "http://g/d/x"}, observation).verdict == verdict
+
+
 @pytest.mark.parametrize(("replicas", "source"), [("3", "kube_deployment_status_replicas"), ("0", "")])
 def test_a_deployment_kept_at_zero_is_not_what_runs_the_pods(replicas: str, source: str) -> None:
     """Argo Rollouts takes the pods' template from a Deployment without replicas."""

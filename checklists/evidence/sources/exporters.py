@@ -35,8 +35,12 @@ GPU_SERIES = (
 # The labels that tell one GPU from another, and those that name its type.
 GPU_IDS = ("UUID", "uuid", "gpu_uuid", "gpu_id", "serial_number", "gpu")
 GPU_MODELS = ("modelName", "card_series", "card_model", "name")  # AMD may call a model by the number of its part
-# How the job, pool or address of a GPU exporter is usually named.
-GPU_EXPORTERS = ("dcgm", "gpu", "nvidia", "rocm", "amd-metrics", "device-metrics", "habana", "gaudi")
+# How the job or pool of a GPU exporter is usually named: what else has a GPU in its name may be a model server.
+GPU_EXPORTERS = re.compile(
+    r"dcgm|amd-metrics|device-metrics|\b(?:gpus?|nvidia|rocm|habana|gaudi)\Z"
+    r"|(?:gpu|nvidia|rocm|amd|habana|gaudi).*(?:export|metric|monitor|smi)",
+    re.I,
+)
 # What Kubernetes calls a GPU, as kube-state-metrics writes it.
 GPU_RESOURCES = ("nvidia_com_gpu", "amd_com_gpu", "habana_ai_gaudi", "gpu_intel_com_i915", "gpu_intel_com_xe")
 # Labels of a node that name its instance type, as kube-state-metrics writes them.

@@ -142,7 +142,7 @@ class GpuVisible(PrometheusProbe):
         targets = await scope.prometheus.targets()
         if targets.error and not gpus:
             return targets.problem
-        exporters = [row for row in targets.items if _is_gpu_exporter(f"{row.pool} {row.labels.get('job', '')}")]
+        exporters = [row for row in targets.items if any(map(_of_gpus, (row.pool, row.labels.get("job", ""))))]
         down = [row for row in exporters if row.health == "down"]
         return {
             "name": name,
@@ -179,8 +179,8 @@ class GpuVisible(PrometheusProbe):
         return inconclusive(why, claimed="GPU use visible", observed="none", rule=words["rule"])
 
 
-def _is_gpu_exporter(job: str) -> bool:
-    return any(word in job.casefold() for word in GPU_EXPORTERS)
+def _of_gpus(job: str) -> bool:
+    return bool(GPU_EXPORTERS.search(job[:200]))
 
 
 class ThroughputVisible(PrometheusProbe):
