@@ -109,6 +109,15 @@ POD = {"namespace": "llm", "pod": "chat-0", "instance": "a:1"}
         ([POD, {**POD, "namespace": "staging"}], {"model_name": "a"}, "2 namespaces (llm, staging); add namespace"),
         ([POD, {**POD, "namespace": "monitoring", "exported_namespace": "llm"}], {}, ""),
         ([POD, {**POD, "pod": "chat-1"}], {}, ""),
+        (
+            [POD, {**POD, "pod": "rerank-7d9f8b6c5d-x2x4z"}],
+            {},
+            "2 workloads (chat, rerank), whose model no",
+        ),
+        ([{**POD, "model_name": "a"}, {**POD, "pod": "spare-0", "model_name": "a"}], {}, ""),
+        ([{**POD, "pod": f"chat{end}-7d9f8b6c5d-x2x4z"} for end in ("", "-canary", "-v2")], {}, ""),
+        ([{**POD, "pod": f"chat-{end}"} for end in ("x2x4z", "bcd4z")], {}, ""),  # of a DaemonSet
+        ([{**POD, "pod": f"chat-predictor-0000{n}-deployment-7d9f8b6c5d-x2x4z"} for n in (1, 2)], {}, ""),
         ([{**POD, "prometheus_replica": name} for name in ("p-0", "p-1")], {}, "add prometheus_replica"),
         ([{**POD, "pod": f"chat-{name[-1]}", "prometheus_replica": name} for name in ("p-0", "p-1")], {}, ""),  # shards
     ],

@@ -12,6 +12,10 @@ from checklists.evidence.sources.prometheus import Series, any_of
 # The letters and digits of which Kubernetes makes the ends of names.
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
 _OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{5,10}}-{_RANDOM}{{5}}\Z")
+# What tells versions of one workload apart, or the pods of a DaemonSet.
+_SIBLING = re.compile(
+    rf"-(?:{_RANDOM}{{5}}|canary|primary|stable|preview|active|blue|green|predictor|default|deployment|v\d{{1,4}}|\d{{1,5}})\Z"
+)
 # The labels that tell the model, the first that there is; LiteLLM's ``model`` is what stands behind the requested one.
 MODELS = ("model_name", "requested_model", "model")
 TWIN = "prometheus_replica"  # of servers that scrape the same twice, and are asked together without being told apart
@@ -31,10 +35,21 @@ def too_wide(found: Iterable[Series], labels: Mapping[str, str]) -> str:
     spaces = sorted({space for one in found if (space := one.label("namespace"))})
     if len(spaces) > 1:
         return f"pods in {len(spaces)} namespaces ({joined(spaces, 3)}); add namespace"
+    works = sorted({_family(workload_of(pod)) for one in found if (pod := one.label("pod"))})
+    if len(works) > 1 and not any(held.values()):
+        told = f"pods of {len(works)} workloads ({joined(works, 3)}), whose model no label tells"
+        return f"{told}; add a label that only one has"
     apart = {frozenset((name, text) for name, text in one.labels.items() if name != TWIN) for one in found}
     if len(apart) < len(found):
         return f"what several Prometheus servers scraped of the same replicas; add {TWIN}"
     return ""
+
+
+def _family(workload: str) -> str:
+    """The name that all versions of a workload share."""
+    while (shorter := _SIBLING.sub("", workload)) != workload:
+        workload = shorter
+    return workload
 
 
 def workload_of(pod: str) -> str:
