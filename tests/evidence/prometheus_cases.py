@@ -262,6 +262,13 @@ FAST, SLOW = histogram(0, 90, 100, 100, 100, 100), histogram(0, 0, 0, 10, 100, 1
 WARM: list[Case] = [
     ({"steps": "graphs"}, restart(FAST, FAST), V, "no slower"),
     ({"steps": "graphs"}, restart(SLOW, FAST), C, "median between 1 and 2.5 s at first, later 0.25 s"),
+    (
+        {"steps": "Twenty images at each of the three sizes"},
+        restart(SLOW, FAST),
+        I,
+        "may be those of the warm-up itself",
+    ),
+    ({"steps": "Twenty images at each of the three sizes"}, restart(FAST, FAST), V, "no slower"),
     ({"steps": "graphs"}, restart(histogram(0, 0, 0, 100, 100, 100), FAST), I, "too coarse"),
     ({"steps": "graphs"}, restart(histogram(0, 0, 0, 0, 0, 100), histogram(0, 0, 0, 0, 0, 100)), I, "too coarse"),
     ({"steps": "graphs"}, restart(histogram(0, 5, 5, 5, 5, 5), FAST), I, "fewer than 20"),
@@ -449,6 +456,7 @@ COUNTED: list[Case] = [
         V,
         "moved 40 times",
     ),
+    ({"metric_name": "my_tokens"}, {**NAMED, "changes": float("inf")}, I, "hardly anything else"),
     ({}, NAMED, I, "Seen: vllm:generation_tokens_total"),
 ]
 KINDS = {"tgi_request_failure": {"validation": 3.0, "overloaded": 1.0, "stop": 9.0}}

@@ -7,6 +7,7 @@ bounds it from above.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -165,9 +166,11 @@ def bounds_in(observation: Observation, unit: str, key: str = "load") -> tuple[d
 
 
 def value_of(summary: Mapping[str, Any], key: str) -> float | None:
-    """A number of a summary; zero is one."""
+    """A finite number of a summary; zero is one."""
     value = summary.get(key)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def short(value: float) -> str:
