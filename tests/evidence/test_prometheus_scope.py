@@ -119,6 +119,12 @@ POD = {"namespace": "llm", "pod": "chat-0", "instance": "a:1"}
         ([{**POD, "pod": f"chat-{end}"} for end in ("x2x4z", "bcd4z")], {}, ""),  # of a DaemonSet
         ([{**POD, "pod": f"chat-predictor-0000{n}-deployment-7d9f8b6c5d-x2x4z"} for n in (1, 2)], {}, ""),
         ([{**POD, "prometheus_replica": name} for name in ("p-0", "p-1")], {}, "add prometheus_replica"),
+        (
+            [{**POD, "job": name} for name in ("pods", "services")],
+            {},
+            "several jobs scraped of the same replicas; add job",
+        ),
+        ([{**POD, "job": "a"}, {**POD, "job": "b", "instance": "a:2"}], {}, ""),
         ([{**POD, "pod": f"chat-{name[-1]}", "prometheus_replica": name} for name in ("p-0", "p-1")], {}, ""),  # shards
     ],
 )

@@ -12,7 +12,7 @@ from checklists.evidence.metrics import Histogram
 from checklists.evidence.probes.base import NONE, Judgement, Probe, fact_error, inconclusive, joined, number_of, text_of
 from checklists.evidence.probes.prometheus.labels import (
     MODELS,
-    TWIN,
+    TWINS,
     host_of,
     netloc_of,
     pattern_of,
@@ -244,7 +244,7 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
     anchor = next((name for name, _ in scope.candidates(*_ANCHORS)), "")
     anchor = anchor or next((f"{name}_count" for name, _ in scope.histograms(*_ANCHORS)), "")
     anchor = anchor or scope.named("up", *sorted(names))
-    by = ", ".join((*MODELS, "namespace, pod, instance, exported_namespace, exported_pod, cluster", TWIN))
+    by = ", ".join((*MODELS, "namespace, pod, instance, exported_namespace, exported_pod, cluster", *TWINS))
     seen = await prometheus.instant(f"count by ({by}) (last_over_time({scope.own(anchor)}[{WINDOW}]))")
     if seen.error:
         return fault(seen.error, seen.why)

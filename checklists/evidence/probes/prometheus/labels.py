@@ -18,7 +18,8 @@ _SIBLING = re.compile(
 )
 # The labels that tell the model, the first that there is; LiteLLM's ``model`` is what stands behind the requested one.
 MODELS = ("model_name", "requested_model", "model")
-TWIN = "prometheus_replica"  # of servers that scrape the same twice, and are asked together without being told apart
+# Labels by which the same differs that is scraped twice: by two servers that are asked together, or by two jobs.
+TWINS = {"prometheus_replica": "Prometheus servers", "job": "jobs"}
 
 
 def too_wide(found: Iterable[Series], labels: Mapping[str, str]) -> str:
@@ -39,9 +40,10 @@ def too_wide(found: Iterable[Series], labels: Mapping[str, str]) -> str:
     if len(works) > 1 and not any(held.values()):
         told = f"pods of {len(works)} workloads ({joined(works, 3)}), whose model no label tells"
         return f"{told}; add a label that only one has"
-    apart = {frozenset((name, text) for name, text in one.labels.items() if name != TWIN) for one in found}
-    if len(apart) < len(found):
-        return f"what several Prometheus servers scraped of the same replicas; add {TWIN}"
+    for twin, words in TWINS.items():
+        apart = {frozenset((name, text) for name, text in one.labels.items() if name != twin) for one in found}
+        if len(apart) < len(found):
+            return f"what several {words} scraped of the same replicas; add {twin}"
     return ""
 
 
