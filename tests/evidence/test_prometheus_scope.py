@@ -138,15 +138,16 @@ def test_labels_that_select_more_than_one_endpoint_are_too_wide(
 
 @pytest.mark.parametrize("more", [{}, {"engine": "1"}])
 def test_of_several_clusters_only_the_endpoints_own_is_asked(more: dict[str, str]) -> None:
-    row = {"namespace": "llm", "pod": "chat-0", "cluster": "east", **more}
-    with serving(api(["vllm:num_requests_waiting"], [row])) as server:
-        observe(
-            "prometheus.placement", Target("main", "http://10.9.9.9:8000", prometheus_url=server.url, labels={"a": "b"})
-        )
-        asked = [parse_qs(urlsplit(request.path).query).get("query", [""])[0] for request in server.seen]
-    nodes = [query for query in asked if "kube_pod_info" in query]
-    assert nodes
-    assert all('cluster=~"east|"' in query for query in nodes)
+    row = {"namespace": "llm", "pod": "chat-0", "cluster": "east", "node": "n", "destination_service": "s", **more}
+    asked: list[str] = []
+    for probe in ("prometheus.placement", "prometheus.rollout"):
+        with serving(api(["vllm:num_requests_waiting"], [row])) as server:
+            observe(probe, Target("main", "http://10.9.9.9:8000", prometheus_url=server.url, labels={"a": "b"}))
+            asked += [parse_qs(urlsplit(request.path).query).get("query", [""])[0] for request in server.seen]
+    for others in ("kube_pod_info", "kube_node_labels", "istio_requests_total"):
+        nodes = [query for query in asked if others in query]
+        assert nodes
+        assert all('cluster=~"east|"' in query for query in nodes)
 
 
 def test_a_workload_in_two_clusters_is_not_one_workload() -> None:

@@ -78,7 +78,8 @@ class Placement(PrometheusProbe):
         nodes = sorted({node for series in info.series if (node := series.labels.get("node", ""))})[:200]
         if not nodes:
             return {"error": "no_nodes", "why": "kube-state-metrics tells no node of these pods."}
-        labels = await scope.prometheus.instant(f"kube_node_labels{matchers({}, {'node': any_of(nodes)})}")
+        here = {"node": any_of(nodes), **scope.here}
+        labels = await scope.prometheus.instant(f"kube_node_labels{matchers({}, here)}")
         if labels.error:
             return labels.problem
         kept = {

@@ -32,7 +32,7 @@ from checklists.evidence.probes.prometheus.base import (
 from checklists.evidence.probes.prometheus.load import HISTORY_S, MONTH, Points, short, value_of
 from checklists.evidence.probes.visit import Claims, Observation, Target
 from checklists.evidence.sources.exporters import ARGO_INFO, ARGO_STRATEGIES, FLAGGER_WEIGHT, SPLITS, Split
-from checklists.evidence.sources.prometheus import STEP_S, Prometheus, Reading, any_of, matchers
+from checklists.evidence.sources.prometheus import STEP_S, Reading, any_of, matchers
 
 MINUTE = 60
 FIRST_STEPS = 3  # of a new version's traffic: a quarter of an hour
@@ -82,7 +82,7 @@ class GradualRollout(PrometheusProbe):
             "weight": first_weight(weights.points),
         }
         for split in SPLITS:
-            found, fault = await _arrival(scope.prometheus, split, scope.namespace, name)
+            found, fault = await _arrival(scope, split, name)
             if fault:
                 return fault
             if found:
@@ -187,20 +187,20 @@ def _named(name: str, scope: Scope, labels: Mapping[str, str], template: str = "
     return f"({' or '.join(template.replace('{}', name + matchers(at, scope.here)) for at in where)})"
 
 
-async def _arrival(
-    prometheus: Prometheus, split: Split, namespace: str, workload: str
-) -> tuple[Observation, Observation]:
+async def _arrival(scope: Scope, split: Split, workload: str) -> tuple[Observation, Observation]:
     """The newest version that began to answer beside another one, with its first share; and what went wrong."""
+    prometheus, namespace = scope.prometheus, scope.namespace
     here = {split.namespace: namespace}
-    mine = f"{split.name}{matchers({**here, split.workload: workload})}"
+    mine = f"{split.name}{matchers({**here, split.workload: workload}, scope.here)}"
     moved = {f"exported_{key}": value for key, value in (here | {split.workload: workload}).items()}
+    theirs = f"{split.name}{matchers(moved, scope.here)}"
     services = await prometheus.instant(
-        f"count by ({split.service}) (last_over_time({mine}[1d]) or last_over_time({split.name}{matchers(moved)}[1d]))"
+        f"count by ({split.service}) (last_over_time({mine}[1d]) or last_over_time({theirs}[1d]))"
     )
     names = sorted({text for series in services.series if (text := series.labels.get(split.service, ""))})
     if services.error or not names:
         return {}, services.problem
-    of_service = {split.service: any_of(names)}
+    of_service = {split.service: any_of(names), **scope.here}
     either = " or ".join(
         f"sum by ({split.version}) (increase({split.name}{matchers({label: namespace}, of_service)}[{STEP_S}s]))"
         for label in (split.namespace, f"exported_{split.namespace}")
