@@ -298,6 +298,7 @@ HPA = {
 }
 CPU = {**HPA, "metrics": ["cpu"]}
 RATE = {**HPA, "metrics": ["http_requests_per_second"]}
+UTIL = {**HPA, "metrics": ["DCGM_FI_DEV_GPU_UTIL"]}
 NONE_HERE = {"workload": "chat", "scalers": 0, "elsewhere": True}
 CRON = {**HPA, "metrics": ["s0-cron"], "triggers": ["cronScaler s0-cron"]}
 REACT = {"strategy": "reactive", "signal": "4 waiting requests per replica", "min_replicas": 1, "max_replicas": 4}
@@ -342,6 +343,13 @@ SCALING: list[Case] = [
     ({**REACT, "signal": "processor usage"}, CPU, I, "a person must tell"),
     ({**REACT, "signal": "p95 latency"}, CPU, C, "scaled on cpu only"),
     ({**REACT, "signal": "requests per second"}, CPU, C, "scaled on cpu only"),
+    # Memory is not use, and hits are no fill.
+    ({**REACT, "signal": "GPU memory at 80 %"}, UTIL, I, "a person must tell"),
+    ({**REACT, "signal": "GPU utilisation"}, UTIL, V, "scaled on DCGM_FI_DEV_GPU_UTIL"),
+    ({**REACT, "signal": "VRAM"}, {**HPA, "metrics": ["DCGM_FI_DEV_FB_USED"]}, V, "scaled on DCGM_FI_DEV_FB_USED"),
+    ({**REACT, "signal": "VRAM"}, {**HPA, "metrics": ["gpu_memory_used"]}, V, "scaled on gpu_memory_used"),
+    ({**REACT, "signal": "VRAM"}, {**HPA, "metrics": ["memory"]}, C, "scaled on memory only"),
+    ({**REACT, "signal": "KV cache at 80 %"}, {**HPA, "metrics": ["prefix_cache_hit_rate"]}, I, "a person must tell"),
     # A word that says nothing of the signal makes no signal the same.
     ({**REACT, "signal": "tokens per second"}, RATE, I, "a person must tell"),
     ({**REACT, "signal": "requests in the queue"}, {**HPA, "metrics": ["requests_in_flight"]}, I, "a person must tell"),

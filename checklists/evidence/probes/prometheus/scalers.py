@@ -160,7 +160,7 @@ class ScalingStrategy(PrometheusProbe):
 
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
-_SAME |= {"flight": "running", "concurrent": "running"}
+_SAME |= {"flight": "running", "concurrent": "running", "fb": "memory", "framebuffer": "memory"}
 _SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
 
 
@@ -189,7 +189,9 @@ _NOT = re.compile(
 )
 # Words that mean a signal of their own, which is neither the CPU nor memory.
 _SIGNALS = _of("waiting running cache gpu first")
-_OTHERS = _SIGNALS | _of("requests request token tokens latency batch duration vram")
+_OTHERS = _SIGNALS | _of("requests request token tokens latency batch duration")
+# Of one thing, what else must be said by both or by neither.
+_ASPECTS = {"gpu": _of("memory"), "cache": _of("prefix hit hits")}
 
 
 def _more_than(signal: str, metrics: Iterable[str]) -> bool:
@@ -200,7 +202,7 @@ def _more_than(signal: str, metrics: Iterable[str]) -> bool:
 def _words(text: str) -> set[str]:
     """The words of a signal or of a metric's name that say what it is."""
     text = _NOT.sub(" ", text)
-    words = _NAMES.findall(text.casefold().replace("_", " "))
+    words = _NAMES.findall(text.casefold().replace("_", " ").replace("vram", "gpu memory"))
     found = {_SAME.get(word, word) for word in words if word not in _IDLE and len(word) > 1}
     return (found - _VAGUE) or found or ({"requests"} if "requests" in words else set())
 
@@ -209,7 +211,9 @@ def _same_signal(claimed: str, metric: str) -> bool:
     """Whether a signal in words means a metric: a telling word in common, and both of a GPU or neither."""
     ours, theirs = _words(claimed), _words(metric)
     long, longer = (bool(_LONG & set(_NAMES.findall(text.casefold().replace("_", " ")))) for text in (claimed, metric))
-    return bool(ours & theirs) and ("gpu" in ours) == ("gpu" in theirs) and long == longer
+    shared = ours & theirs
+    other = any(word in shared and bool(of & ours) != bool(of & theirs) for word, of in _ASPECTS.items())
+    return bool(shared) and not other and ("gpu" in ours) == ("gpu" in theirs) and long == longer
 
 
 def told(value: float | None) -> str:
