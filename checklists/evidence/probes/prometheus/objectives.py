@@ -30,7 +30,14 @@ _WINDOW = re.compile(
     r"\b(?:over|during|rolling|each|every|(?:in|within)\s+(?:the|any|a)\s+(?:last|past|rolling))\s+"
     rf"(?:(?:the|a|any|last|past|rolling)\s+)*(?:\d+|{'|'.join(_WORDS)})?[\s-]*"
     r"(?:m|mins?|minutes?|h|hours?|d|days?|weeks?|months?|quarters?)\b(?:\s+window)?"
-    r"|\b(?:per|a)\s+(?:day|week|month|quarter)\b",
+    r"|\b(?:per|a)\s+(?:day|week|month|quarter)\b"
+    r"|\b\d{1,3}[\s-]?(?:m|mins?|minutes?|h|hours?|d|days?)[\s-](?:windows?|averages?|avg)\b",
+    re.I,
+)
+# Of a share of errors a time is no goal, but a window.
+_WITHIN = re.compile(
+    r"\b(?:in|within|per)\s+(?:(?:a|any|the|last)\s+){0,2}\d{1,3}[\s-]?(?:m|mins?|minutes?|h|hours?)\b"
+    r"|\(\s?\d{1,3}\s?(?:m|mins?|minutes?|h|hours?)\s?\)|\b\d{1,3}[\s-]?(?:m|mins?|minutes?|h|hours?)(?=\s+error)",
     re.I,
 )
 _TIME = re.compile(rf"(?<![\w.,/]){_NUMBER}\s*(ms|msec|milliseconds?|s|secs?|seconds?|mins?|minutes?)(?![\w/])", re.I)
@@ -197,6 +204,8 @@ def _seconds(text: str) -> Iterator[float | None]:
 def _goal(text: str, kind: str = "") -> Goal | None:
     """The goal of a clause with one meaning; ``None`` if it has none or several. ``kind``: the latency that it is of if
     it does not say."""
+    if _PERCENT.search(text) and _FAILING.search(text) and not _WORKING.search(text):
+        text = _WITHIN.sub(" ", text)
     # The target often says once more what the objective says.
     times = list(dict.fromkeys(_seconds(text)))
     shares = list(dict.fromkeys(_number(number) for number in _PERCENT.findall(text)))
