@@ -162,6 +162,19 @@ def test_of_several_models_on_a_page_only_the_claimed_one_counts() -> None:
     assert "counts several models (fast, slow)" in unknown.reason
 
 
+@pytest.mark.parametrize(
+    ("stack", "hint", "verdict"),
+    [("litellm", "chat", "inconclusive"), ("litellm", "embed", "verified"), ("vllm", "chat", "verified")],
+)
+def test_the_only_model_that_was_asked_for_at_a_proxy_may_be_another(stack: str, hint: str, verdict: str) -> None:
+    text = page({"embed": WARM})
+    if stack == "litellm":
+        text = text.replace("model_name=", "requested_model=")
+        text = text.replace("vllm:time_to_first_token_seconds", "litellm_llm_api_time_to_first_token_metric")
+    found = judged(look(text, model_hint=hint), p95_ms=500)
+    assert (found.verdict, "for embed only" in found.reason) == (verdict, verdict == "inconclusive"), found.reason
+
+
 @given(
     st.lists(st.integers(min_value=0, max_value=2000), min_size=5, max_size=5),
     st.integers(min_value=0, max_value=20),

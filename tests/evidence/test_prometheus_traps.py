@@ -57,6 +57,14 @@ def test_labels_that_select_more_than_one_endpoint_are_too_wide(
     assert (observation.get("error") == "ambiguous", words in observation.get("why", "")) == (bool(words), True)
 
 
+@pytest.mark.parametrize(("hint", "ambiguous"), [("chat", True), ("embed", False), ("", False)])
+def test_the_only_model_that_a_proxy_was_asked_for_may_be_another(hint: str, ambiguous: bool) -> None:
+    with serving(api(["litellm_output_tokens_metric_total"], [{"requested_model": "embed", "model": "x"}])) as server:
+        observation, _ = seen(server, labels={"job": "x"}, model_hint=hint)
+    assert (observation.get("error") == "ambiguous") is ambiguous
+    assert ("requests for embed only" in observation.get("why", "")) is ambiguous
+
+
 @pytest.mark.parametrize(("ran", "unchecked"), [(1030, 1), (1003, 0), (1100, 0)])
 def test_a_pod_that_is_ready_as_soon_as_it_runs_has_no_readiness_probe(ran: int, unchecked: int) -> None:
     """Of two containers the last began at ``ran``, or again later; the pod was accepted at 1000 and ready at 1030."""

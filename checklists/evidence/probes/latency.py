@@ -110,7 +110,10 @@ class MetricsLatency(Probe):
         words, where = phase.replace("_", " "), place_of(observation)
         if histogram is None:
             why = f"{where} has no histogram for {words}."
-            if models := [text_of(name) for name in list_of(observation.get("models"))]:
+            models = [text_of(name) for name in list_of(observation.get("models"))]
+            if len(models) == 1:
+                why = f"{where} counts requests for {models[0]} only, which is not the claimed model by name."
+            elif models:
                 why = f"{where} counts several models ({joined(models, 3)}), none of which is the claimed one by name."
             return inconclusive(why, claimed=claimed, unit="ms", rule=RULE)
         since = dict_of(dict_of(observation.get("recent")).get(PHASES[phase]))
@@ -141,7 +144,8 @@ def _histogram(page: Page, name: str, meaning: Meaning, target: Target) -> tuple
         if not models:
             continue
         wanted = target.labels.get(label) or target.model_hint
-        if len(models) > 1 and wanted not in models:
+        # A proxy shows only the models that were asked for, so that the only one may be another.
+        if wanted not in models and (len(models) > 1 or (wanted and label == "requested_model")):
             return None, models[:10], ""
         only = {label: wanted} if len(models) > 1 else {}
         chosen = wanted if only and label not in target.labels else ""

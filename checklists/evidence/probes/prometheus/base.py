@@ -248,7 +248,7 @@ async def scope_of(visit: Visit) -> tuple[Scope | None, Observation]:
     seen = await prometheus.instant(f"count by ({by}) (last_over_time({scope.own(anchor)}[{WINDOW}]))")
     if seen.error:
         return fault(seen.error, seen.why)
-    if wide := too_wide(seen.series, labels):
+    if wide := too_wide(seen.series, labels, visit.target.model_hint):
         return fault("ambiguous", f"{selector} selects {wide}.")
     pods = sorted({(series.label("namespace"), series.label("pod")) for series in seen.series if series.label("pod")})
     instances = sorted({name for series in seen.series if (name := series.labels.get("instance", ""))})

@@ -22,10 +22,11 @@ MODELS = ("model_name", "requested_model", "model")
 TWINS = {"prometheus_replica": "Prometheus servers", "job": "jobs"}
 
 
-def too_wide(found: Iterable[Series], labels: Mapping[str, str]) -> str:
+def too_wide(found: Iterable[Series], labels: Mapping[str, str], claimed: str = "") -> str:
     """What these series are of besides one endpoint, by the first label that tells; empty if they may be of one. Pure.
 
     Who has chosen a model by one label may see several by another: the names for a model, or the models under a name.
+    A proxy shows only the models that were asked for, so that the only one may be another than is ``claimed``.
     """
     found = tuple(found)
     held = {name: sorted({text for one in found if (text := one.labels.get(name, ""))}) for name in MODELS}
@@ -33,6 +34,8 @@ def too_wide(found: Iterable[Series], labels: Mapping[str, str]) -> str:
         name = next((name for name in MODELS if held[name]), "")
         if name and len(held[name]) > 1:
             return f"{len(held[name])} models ({joined(held[name], 3)}); add {name}"
+        if claimed and name == "requested_model" and claimed not in held[name]:
+            return f"requests for {held[name][0]} only, which is not the claimed model by name; add {name}"
     spaces = sorted({space for one in found if (space := one.label("namespace"))})
     if len(spaces) > 1:
         return f"pods in {len(spaces)} namespaces ({joined(spaces, 3)}); add namespace"
