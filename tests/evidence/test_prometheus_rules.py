@@ -258,6 +258,7 @@ def test_the_threshold_of_a_rule_is_read(query: str, expected: tuple[Any, ...]) 
         'sum(rate(http_requests_total{handler="/x"}[5m])) / sum(rate(http_requests_total[5m])) > 0.1',
         "rate(other_requests_duration_seconds_sum[5m]) / rate(other_requests_duration_seconds_count[5m]) > 1",
         f"histogram_quantile(scalar(q), rate({FIRST}_bucket[5m])) > 0.8",
+        'sum(rate(http_requests_total{status=~"5..",path="/health"}[5m])) / sum(rate(http_requests_total[5m])) > 0.1',
         f"{P95} - {P95} > 0.8",  # how much slower than before
         f"count({P95}) > 3",
         f"absent({P95} > bool 1) > 0.5",

@@ -49,6 +49,8 @@ _GUESSES = (
 )
 _UNITS = {"seconds": "s", "milliseconds": "ms", "ms": "ms", "microseconds": "us", "us": "us", "nanoseconds": "ns"}
 _STATUS = {"status", "code", "status_code", "response_code", "http_status", "status_class", "grpc_status", "error_code"}
+_ROUTE = {"path", "handler", "route", "uri", "url", "endpoint", "http_route"}
+_HEALTH = re.compile(r"\b(?:health\w*|ready|readyz|live|livez|ping|metrics)\b", re.I)
 _COUNTERS = {
     "generation_tokens_total": "tokens_per_second",
     "requests_total": "requests_per_second",
@@ -269,6 +271,8 @@ def _ratio(
         return Threshold(
             **head, kind=kind, sign=sign, limit=bound * to_seconds, quantile=1 - share, share=share, factors=kept
         )
+    if any(map(_beside, (*above, *below))):
+        return None
     failing = {_failing(one) for one in above}
     if failing != {not good}:
         return None
@@ -314,6 +318,12 @@ def _latency_of(name: str) -> tuple[str, float]:
     kind = next((key for key, pattern in _GUESSES if pattern.search(base)), "")
     seconds = convert(1.0, unit, "s") if unit else None
     return (kind, seconds) if kind and seconds else ("", 1.0)
+
+
+def _beside(selector: Selector) -> bool:
+    """Whether a selector is of routes that nobody calls for an answer of the model."""
+    chosen = (text for label, sign, text in selector.matchers if label in _ROUTE and sign in ("=", "=~"))
+    return any(_HEALTH.search(text) for text in chosen)
 
 
 def _failing(selector: Selector) -> bool | None:
