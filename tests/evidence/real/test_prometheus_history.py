@@ -167,20 +167,14 @@ def test_a_day_that_reached_the_claimed_peak_was_test_enough(
 
 @pytest.mark.parametrize("probe", [key for key in PROBES if key.startswith("prometheus.")])
 def test_no_query_of_a_probe_is_refused(prometheus: launch.Server, probe: str) -> None:
-    for job in ("chat", "slow", "proxy", "dcgm-exporter", "kube-state-metrics"):
-        observation = observed(prometheus, probe, job, {}, "")
-        assert observation.get("error", "") in (
-            "",
-            "no_gpu",
-            "no_gpus",
-            "no_pods",
-            "no_queue",
-            "no_counter",
-            "no_guardrail",
-            "no_restart",
-            "no_workload",
-            "no_nodes",
-        )
+    lacking = ("no_gpu", "no_gpus", "no_pods", "no_queue", "no_counter", "no_guardrail", "no_restart", "no_workload")
+    for job in ("chat", "slow", "proxy", "kube-state-metrics"):
+        assert observed(prometheus, probe, job, {}, "").get("error", "") in ("", "no_nodes", *lacking)
+
+
+def test_an_exporter_with_the_gpus_of_two_workloads_is_no_endpoint(prometheus: launch.Server) -> None:
+    seen = observed(prometheus, "prometheus.gpu", "dcgm-exporter", {}, "")
+    assert (seen["error"], "pods of 2 workloads (chat, slow)" in seen["why"]) == ("ambiguous", True)
 
 
 def test_a_selector_no_series_has_is_no_verdict(prometheus: launch.Server) -> None:
