@@ -37,11 +37,14 @@ _MARKED = {
     }.items()
 }
 # What a body calls a secret: as a JSON field, a parameter of an address, or a header.
+_BARE = r"[^\s\"'&,;<>{}\[\]]"
 _CALLED_SECRET = re.compile(
-    r"((?:api[_-]?key|(?:access|refresh|auth|api|id|session)[_-]?token|client[_-]?secret|secret(?:[_-]?(?:access[_-]?)?key)?|passw(?:or)?d|authorization)"
-    r"[\"']?\s{0,5}[:=]\s{0,5}[\"']?)([^\s\"'&,;<>{}\[\]]{6,})"
+    r"((?:api[_-]?key|(?:access|refresh|auth|api|id|session)[_-]?token|client[_-]?secret|secret(?:[_-]?(?:access[_-]?)?key)?"
+    r"|passw(?:or)?d|authorization)[\"']?\s{0,5}[:=]\s{0,5})"
+    # Within quotes it may hold whatever ends it elsewhere.
+    rf"(\"(?:[^\s\"\\]|\\.){{6,}}|'(?:[^\s'\\]|\\.){{6,}}|{_BARE}{{6,}})"
     # Of a language model's a token is a word or a piece of one: short, or without a digit.
-    r"|(\btoken[\"']?\s{0,5}[:=]\s{0,5}[\"']?)(?=[^\s\"'&,;<>{}\[\]\d]{0,100}\d)([^\s\"'&,;<>{}\[\]]{16,})",
+    rf"|(\btoken[\"']?\s{{0,5}}(?:=\s{{0,5}}[\"']?|:\s{{0,5}}[\"']?(?=[^\s\"'&,;<>{{}}\[\]\d]{{0,100}}\d)))({_BARE}{{16,}})",
     re.IGNORECASE,
 )
 _CALLS = ("key", "secret", "passw", "authorization", *(f"token{end}" for end in "\"'=: "))
@@ -136,7 +139,7 @@ def redact_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
 # No name@v1.2, and no file of a model: what comes last is a domain's, in letters.
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@(?:[A-Za-z0-9-]{1,63}\.){1,8}"
-    r"(?!(?i:gguf|ggml|bin|pt|pth|onnx|engine|plan|json|safetensors)(?![A-Za-z0-9-]))"
+    r"(?!(?i:gguf|ggml|bin|pth|onnx|engine|plan|json|safetensors)(?![A-Za-z0-9-]))"
     r"(?:[A-Za-z]{2,63}|xn--[A-Za-z0-9-]{1,59})(?![A-Za-z0-9-])"
 )
 
@@ -160,8 +163,14 @@ def redact_body(body: str, secrets: Iterable[str], *, cut: bool = False) -> str:
     cleaned: str = redact(body, secrets)
     lower = cleaned.lower()
     if any(word in lower for word in _CALLS):
-        cleaned = _CALLED_SECRET.sub(lambda found: f"{found[1] or found[3]}{MASK}", cleaned)
+        cleaned = _CALLED_SECRET.sub(_masked, cleaned)
     return _EMAIL.sub(MASK, cleaned) if "@" in cleaned else cleaned
+
+
+def _masked(found: re.Match[str]) -> str:
+    """What a secret is called, the quote before it if there is one, and dots for the secret."""
+    quote = found[2][0] if found[2] and found[2][0] in "\"'" else ""
+    return f"{found[1] or found[3]}{quote}{MASK}"
 
 
 def _begun(body: str, secret: str) -> int:
