@@ -20,7 +20,7 @@ _ILL = re.compile(
 _WORRIES = r"(?:errors?|warnings?|fail\w*|outages?|down|exceptions?|problems?|issues?|incidents?)"
 _NONE = re.compile(
     rf"\b(?:no|0|zero|without|nothing is)\s+(?:(?:any|active|open|known)\s+){{0,2}}{_WORRIES}\b"
-    rf"|\b{_WORRIES}\s?[:=]\s?(?:0|none|no)\b",
+    rf"|\b{_WORRIES}\s?[:=]\s?(?:0|none|no)(?=\s{{0,3}}(?:[,;)}}]|\Z))",
     re.IGNORECASE,
 )
 # What is said to somebody who is not let in.

@@ -48,6 +48,7 @@ MAX_PAGE = 256 * 1024  # bytes of a page that are looked through for that
 _UNWELL = {"down", "unhealthy", "fail", "failed", "error", "critical", "not_ready", "out_of_service"}
 LOOKS, LOOK_S = 3, 2.0  # so often, and so many seconds apart, an unhealthy answer is asked for again
 _NONE = {"none", "no", "nothing", "-", "n/a"}
+NAMED, REVISION = "descriptor.name", "descriptor.revision"
 _HASH = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
@@ -284,11 +285,16 @@ class ResourceContract(Probe):
             return Judgement(CONTRADICTED, claimed, "not valid", "", f"{where} is not valid. {told}", rule=rule)
         agree: list[str] = []
         conflict: list[str] = []
+        unsure: list[str] = []
         for path, said, wanted, same in _compared(dict_of(observation.get("said")), others, observation):
-            (agree if same else conflict).append(path if same else f"{path} says {said}, claimed is {wanted}")
+            found = unsure if same is None else agree if same else conflict
+            found.append(path if same else f"{path} says {said}, claimed is {wanted}")
         if conflict:
             told = joined(conflict, 4)
             return Judgement(CONTRADICTED, claimed, f"{len(conflict)} differ", "", f"{where}: {told}.", rule=rule)
+        if unsure:
+            told = f"{where}: {joined(unsure, 4)}. Whether that is the same, a person must tell."
+            return inconclusive(told, claimed=claimed, rule=rule)
         if not agree:
             return inconclusive(f"{where} is valid, but nothing in it is claimed too.", claimed=claimed)
         note = f" {why}" if why else ""
@@ -348,12 +354,16 @@ def _shape(document: Mapping[str, Any]) -> dict[str, int]:
 
 def _compared(
     said: Mapping[str, Any], others: Mapping[str, Claims], observation: Observation
-) -> Iterator[tuple[str, str, str, bool]]:
-    """Path, what the document says, what is claimed, and whether that is the same; only where both say something."""
+) -> Iterator[tuple[str, str, str, bool | None]]:
+    """Path, what the document says, what is claimed, and whether that is the same, or ``None`` where it may be; only
+    where both say something in words of the checklist's."""
     for path in COMPARED:
         place = PLACES[path]
         value, wanted = said.get(path), others.get(place.item, {}).get(place.claim)
-        if value and wanted and (same := _same(path, value, wanted)) is not None:
+        if not value or not wanted:
+            continue
+        same = _same(path, value, wanted)
+        if same is not None or path in (NAMED, REVISION):
             yield path, _told(value), _told(wanted), same
     known = dict_of(observation.get("shape"))
     for name, field in SHAPE.items():
@@ -372,14 +382,14 @@ def _told(value: Any) -> str:
 
 
 def _same(path: str, value: Any, wanted: Any) -> bool | None:
-    """``None`` where the document speaks of a format for which the checklist has no word."""
+    """``None`` where it may be: a part of a name, a branch and a commit, a format that has no word here."""
     if isinstance(wanted, list):  # choices: what the document names must be among what is claimed
         words = value if isinstance(value, list) else re.split(r"[\s,;/+]+", str(value).casefold())
         meant = {_WORDS[path].get(str(word), "") if path in _WORDS else str(word) for word in words if word}
         return None if "" in meant else meant <= set(texts_of(wanted))
     one, other = text_of(value), text_of(wanted)
     one, other = one.casefold(), other.casefold()
-    if path == "descriptor.name":
+    if path == NAMED:
         tails = [re.sub(r"[\W_]+", "", text.rpartition("/")[2]) for text in (one, other)]
         if same_name(one, other) or (tails[0] == tails[1] and bool(tails[0])):
             return True
@@ -388,7 +398,7 @@ def _same(path: str, value: Any, wanted: Any) -> bool | None:
     if path == "descriptor.version":
         one, other = (re.sub(r"\A(?:version\s*|v)(?=\d)|(?:\.0)+\Z", "", text) for text in (one, other))
         return one == other
-    if path == "descriptor.revision" and one != other:
+    if path == REVISION and one != other:
         if not all(map(_HASH.match, (one, other))):
             return None  # a branch or tag may lead to the commit
         return one.startswith(other) or other.startswith(one)
