@@ -63,7 +63,7 @@ class Connection:
                 await sending
             return head
         finally:
-            self._whole = sending.done()
+            self._whole = sending.done() and not sending.cancelled() and sending.exception() is None
             sending.cancel()
             await asyncio.wait([sending])  # the loop writes to the socket until then, which is not to be closed before
 

@@ -38,6 +38,8 @@ def test_counters_that_move_by_our_good_and_by_our_bad_request_are_verified() ->
     assert (errors.verdict, errors.observed) == ("verified", "status=4xx")
     two = judge(PROBE, ERRORS, {"classes": ["bad_request", "input_shape"]}, observation)
     assert (two.verdict, "bad request and input shape are told apart" in two.reason) == ("inconclusive", True)
+    observation["bad"].append({"name": "errors_total", "labels": {"exception_class": "BadRequestError"}, "by": 1})
+    assert judge(PROBE, ERRORS, {"classes": ["bad_request", "input_shape"]}, observation).verdict == "inconclusive"
     more = judge(PROBE, ERRORS, {"classes": ["bad_request", "overload"]}, observation)
     assert (more.verdict, "not to be caused from outside: overload" in more.reason) == ("inconclusive", True)
     assert len(generator.bodies) == 1

@@ -67,6 +67,9 @@ def test_another_model_contradicts() -> None:
         ("meta-llama/Meta-Llama-3.1-8B-Instruct", "TheBloke/Mistral-7B-Instruct-v0.2-GPTQ", "contradicted"),
         ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "Qwen/Qwen3-8B", "verified"),
         ("https://huggingface.co/Qwen/Qwen3-8B", "Qwen/Qwen3-4B", "contradicted"),
+        ("https://huggingface.co/Qwen/Qwen3-8B.", "Qwen/Qwen3-8B", "verified"),
+        ("https://huggingface.co/collections/Qwen/qwen3", "Qwen/Qwen3-8B", "inconclusive"),
+        ("https://huggingface.co/papers/2407.21783", "Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen3-8B", "Qwen/Qwen3-8B", "inconclusive"),  # no word of whose
         ("Our support assistant", "Qwen/Qwen3-8B", "inconclusive"),
         ("Qwen/Qwen3-8B", "/models/Qwen3-8B", "inconclusive"),
@@ -237,6 +240,8 @@ def test_lineage_is_spoken_of_only_where_a_parent_is_served() -> None:
     assert lineage("other/model", served, "support").verdict == "contradicted"
     assert lineage(f"{MODEL} (Meta, July 2024)", served, "support").verdict == "verified"
     assert lineage(f"{MODEL}, tuned on our tickets", served, "support").verdict == "verified"
+    assert lineage(f"{MODEL}, other/model", served, "support").verdict == "inconclusive"
+    assert lineage(f"{MODEL}; merged with other/model", served, "support").verdict == "inconclusive"
     assert lineage("other/model (Meta, July 2024)", served, "support").verdict == "inconclusive"
     # Adapters are served on a quantised repack of what they were trained on, or on what was tuned further.
     assert lineage("meta-llama/Llama-3.1-8B", served, "support").verdict == "inconclusive"

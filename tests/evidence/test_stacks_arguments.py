@@ -137,6 +137,9 @@ def test_of_several_models_only_the_claimed_one_counts() -> None:
         ("F16", ["gguf"], "verified"),
         ("", ["none"], "inconclusive"),
         ("", ["awq"], "contradicted"),
+        ("unknown, may not work", ["none"], "inconclusive"),
+        ("(guessed) F16", ["none"], "inconclusive"),
+        ("(guessed) F16", ["int8"], "contradicted"),
     ],
 )
 def test_a_gguf_file_may_hold_what_is_claimed(held: str, formats: list[str], verdict: str) -> None:

@@ -295,8 +295,11 @@ def _lineage(claims: Claims, name: Claims, models: list[dict[str, Any]], stack: 
         told += [text for row in listed or [{"id": parent}] for text in _told(row, stack) or [""]]
     shown = joined(list(dict.fromkeys(text for text in (*mine, *told) if text)))
     words: dict[str, Any] = {"claimed": claimed, "observed": shown, "rule": RULE_PARENT}
-    # What people add of it stands behind a comma or in brackets.
-    if _same_repository(re.split(r"[,;@(\[\n]", claimed)[0], told):
+    # What people add of it stands behind a comma or in brackets; another parent may stand there too.
+    first = re.split(r"[,;@(\[\n]", claimed)[0]
+    if _same_repository(first, told) and re.search(r"[\w.-]/[\w.-]", claimed[len(first) :]):
+        return inconclusive(f"The model list names {shown} as the parent, and the claim more than one.", **words)
+    if _same_repository(first, told):
         return Judgement(VERIFIED, reason=f"The model list names {shown} as the parent, as claimed.", **words)
     said = f"The model list names {shown} as the parent"
     if any(repository_of(text).casefold().startswith(f"{repository_of(claimed).casefold()}-") for text in told):

@@ -196,7 +196,11 @@ def plain_name(name: str) -> str:
     return found[1] if found else name
 
 
-_ON_THE_HUB = re.compile(r"\s*https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s?#]+)", re.IGNORECASE)
+_ON_THE_HUB = re.compile(
+    r"\s*https?://(?:www\.)?(?:huggingface\.co|hf\.co)/"
+    r"(?!(?:collections|papers|spaces|datasets|api|models|blog|docs|posts|organizations)/)([\w.-]+/(?:[\w-]|\.(?=\w))+)",
+    re.IGNORECASE,
+)
 
 
 def is_local(name: str) -> bool:

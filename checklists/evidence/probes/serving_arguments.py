@@ -36,7 +36,9 @@ RULE_PRECISION = (
     "neither the number format nor the quantisation stands there. The format of the KV cache decides nothing."
 )
 SMALL = {"fp8", "int8", "int4", "fp4"}
-_LEVEL = re.compile(r"(?:all )?(?:bf|f|i?q|mxfp)\d", re.IGNORECASE)  # as GGUF files say what their weights are in
+_LEVEL = re.compile(
+    r"(?:\(guessed\) |all )?(?:bf|f|i?q|mxfp)\d", re.IGNORECASE
+)  # as GGUF files say what their weights are in
 # What a GGUF file may hold, by its own word for the precision, and what else that is called.
 _IN_GGUF = {"fp32": "none", "fp16": "none", "bf16": "none", "int8": "int8", "fp4": "mxfp4"}
 # The precision of weights that were quantised so; of the others the number of bits is not told.
@@ -86,6 +88,7 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
     quantised = _quantised(readings)
     # Who says nothing of a quantisation may have found one in the weights (SGLang tells only what it was started with).
     told = any(one.get("means") == "quantization" for one in readings)
+    leveled = any(one.get("means") == "precision" and _LEVEL.match(text_of(one.get("value"))) for one in readings)
     for one in readings:
         means, value, where = text_of(one.get("means")), text_of(one.get("value")), text_of(one.get("where"))
         if means == "gpu_name" and value:
@@ -125,6 +128,7 @@ def _precision(claims: Claims, readings: list[Reading], why: str) -> Judgement:
     known = {text_of(one.get("means")) for one in readings}
     rest = "" if "gpu_name" in known else " The GPU type is not told."
     rest += "" if "precision" in known else " The precision is not told."
+    rest += "" if told or leveled or "precision" not in known else " Whether its weights are quantised is not told."
     return Judgement(VERIFIED, reason=f"Served: {joined(right)}, as claimed.{rest}", **found)
 
 
@@ -152,9 +156,8 @@ def _quantisation(claims: Claims, readings: list[Reading], why: str) -> Judgemen
         quantised = [one for one in readings if one.get("means") == "quantization"]
         return inconclusive(_not_comparable(quantised, []), claimed=joined(formats), rule=RULE_LISTED)
     found: dict[str, Any] = {"claimed": joined(formats), "observed": seen, "rule": RULE_LISTED}
-    held = {
-        _IN_GGUF.get(precision_of(text_of(one.get("value")))) for one in readings if one.get("means") == "precision"
-    }
+    told = (precision_of(text_of(one.get("value"))) for one in readings if one.get("means") == "precision")
+    held = {_IN_GGUF.get(word, "") for word in told if word}
     held = held or set(_IN_GGUF.values())  # it may be any, where none is told
     wrong = next(((word, where) for word, where in served if word not in formats), None)
     if wrong and wrong[0] == "gguf" and held & set(formats):
@@ -211,7 +214,7 @@ def _split(claims: Claims, readings: list[Reading], why: str) -> Judgement:
 
 def precision_of(word: str) -> str:
     """The checklist's word for what a server calls its number format (``Q4_K_M`` → int4), empty if it has none."""
-    word = word.casefold().removeprefix("torch.").removeprefix("all ").strip()
+    word = word.casefold().removeprefix("(guessed) ").removeprefix("torch.").removeprefix("all ").strip()
     if word in PRECISIONS:
         return PRECISIONS[word]
     if gguf := re.match(r"i?q(\d)_", word):

@@ -364,7 +364,7 @@ def _errors(claims: Claims, observation: Observation) -> Judgement:
     rest = [name.replace("_", " ") for name in classes if name not in OURS]
     left = f" Not tried, and not to be caused from outside: {joined(rest)}." if rest else ""
     if kinds:
-        alike = len(ours) > len(kinds)
+        alike = len(ours) > 1  # one request is of one kind, in however many counters it shows
         if alike:
             left = f" Whether {' and '.join(ours).replace('_', ' ')} are told apart does not show.{left}"
         reason = f"While {sent}, {shown} moved on {where}, told apart by {joined(kinds)}.{left}"

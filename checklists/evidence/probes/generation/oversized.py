@@ -216,7 +216,7 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
             INCONCLUSIVE, reason=f"{sent} was answered {status:.0f}, which says nothing of its size.", **found
         )
     if counted is None and (lacking := text_of(observation.get("lacking"))):
-        return Judgement(INCONCLUSIVE, reason=f"{sent} was not accepted, and not refused in order. {lacking}", **found)
+        return Judgement(INCONCLUSIVE, reason=f"{sent} was neither refused nor surely read. {lacking}", **found)
     cut = unit == "tokens" and counted is not None and counted <= CUT * beyond
     found["observed"] = f"accepted, {plain(counted)} counted" if counted else "accepted"
     if observation.get("truncates") is True:
