@@ -270,6 +270,35 @@ def test_a_rule_that_is_not_understood_for_sure_is_left_out(query: str) -> None:
     assert [row for row in read(query) if row["kind"] != "tokens_per_second"] == []
 
 
+@pytest.mark.parametrize(
+    ("route", "read_at_all"),
+    [
+        ('endpoint="metrics"', True),  # the port that the Prometheus operator scrapes
+        ('endpoint="chat-live"', True),
+        ('endpoint="/health"', False),
+        ('path="/live/v1/chat/completions"', True),
+        ('path="/healthcare/v1/chat/completions"', True),
+        ('path=~"/v1/chat/completions|/health"', True),
+        ('path=~"/v1/(chat/completions|health)"', True),
+        ('path=~"/health|/ready"', False),
+        ('path=~"^/(?:healthz|metrics)/?$"', False),
+        ('path=~".*/health.*"', False),
+        ('path=~"/v1/(chat|images)/health"', False),
+        ('path="/v2/health/ready"', False),
+        ('path="/health-status"', False),
+        ('path="/probes/liveness"', False),
+        ('handler="metrics"', False),
+        ('url="http://chat.live.example.com/v1"', True),
+        ('url=~"https?://chat.live.example.com/v1/.*"', True),
+        ('url="http://chat.example.com/health?full=1"', False),
+    ],
+)
+def test_errors_of_routes_that_only_watchers_call_are_left_out(route: str, read_at_all: bool) -> None:
+    failing = f'sum(rate(http_requests_total{{status=~"5..",{route}}}[5m]))'
+    rows = read(f"{failing} / sum(rate(http_requests_total{{{route}}}[5m])) > 0.1")
+    assert [row["kind"] for row in rows] == ["error_ratio"] * read_at_all
+
+
 def test_a_rule_that_compares_in_a_way_that_is_not_understood_is_remembered_by_what_it_watches() -> None:
     rules = [
         rule(f"{P95} > on() group_left slo_threshold", "ByGoal"),

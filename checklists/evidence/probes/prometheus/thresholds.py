@@ -50,7 +50,9 @@ _GUESSES = (
 _UNITS = {"seconds": "s", "milliseconds": "ms", "ms": "ms", "microseconds": "us", "us": "us", "nanoseconds": "ns"}
 _STATUS = {"status", "code", "status_code", "response_code", "http_status", "status_class", "grpc_status", "error_code"}
 _ROUTE = {"path", "handler", "route", "uri", "url", "endpoint", "http_route"}
-_HEALTH = re.compile(r"\b(?:health\w*|ready|readyz|live|livez|ping|metrics)\b", re.I)
+_HEALTH = re.compile(  # at the end of a path
+    r"(?:\A|/)(?:health[\w.-]*|healthz?/[\w.-]+|readyz?|readiness|livez?|liveness|ping|metrics)/?\Z", re.I
+)
 _COUNTERS = {
     "generation_tokens_total": "tokens_per_second",
     "requests_total": "requests_per_second",
@@ -322,8 +324,22 @@ def _latency_of(name: str) -> tuple[str, float]:
 
 def _beside(selector: Selector) -> bool:
     """Whether a selector is of routes that nobody calls for an answer of the model."""
-    chosen = (text for label, sign, text in selector.matchers if label in _ROUTE and sign in ("=", "=~"))
-    return any(_HEALTH.search(text) for text in chosen)
+    for label, sign, text in selector.matchers:
+        if label in _ROUTE and sign in ("=", "=~"):
+            text = plain_text(text).replace("(?:", "(")
+            routes = [_path(one) for one in text.split("|")] if sign == "=~" else [_path(text)]
+            # The Prometheus operator calls the port that it scrapes "endpoint".
+            found = [bool(_HEALTH.search(one)) and (label != "endpoint" or one[0] == "/") for one in routes]
+            # Of "/(health|chat)/x" the ends of the routes are not known: to be sure, one is enough.
+            if (any if sign == "=~" and re.search(r"\)[^|)]*\w", text) else all)(found):
+                return True
+    return False
+
+
+def _path(route: str) -> str:
+    """The path of a route or an address, without what makes it a regular expression."""
+    route = re.sub(r"\A[^/]*://[^/]*", "", re.sub(r"[()^$\\]|\.[*+]", "", route))
+    return re.split("[?#]", route, maxsplit=1)[0]
 
 
 def _failing(selector: Selector) -> bool | None:
