@@ -190,6 +190,11 @@ def test_several_goals_and_how_long_they_must_be_missed() -> None:
         ("p95 end-to-end latency", "p95 < 2 s", [("end_to_end_seconds", 2.0, 0.95)]),
         ("99.9 % availability", "99.9%", [("error_ratio", 0.001, None)]),
         ("p95 latency 5 s for 512-token answers", "", [("end_to_end_seconds", 5.0, 0.95)]),
+        ("p95 first token 1 s, p99 2 s", "", [(FIRST_TOKEN, 1.0, 0.95), (FIRST_TOKEN, 2.0, 0.99)]),
+        ("p95 first token 1 s, p99 at most 2 s", "", [(FIRST_TOKEN, 1.0, 0.95), (FIRST_TOKEN, 2.0, 0.99)]),
+        ("p95 first token", "95 % within 800 ms", [(FIRST_TOKEN, 0.8, 0.95)]),
+        ("99 % of chat requests have their first token in 1 s", "", [(FIRST_TOKEN, 1.0, 0.99)]),
+        ("p95 time per output token 50 ms for 512-token answers", "", [("per_output_token_seconds", 0.05, 0.95)]),
     ],
 )
 def test_what_is_measured_may_be_said_before_a_colon_or_once_for_several(
@@ -215,6 +220,61 @@ def test_the_time_of_a_part_is_not_taken_for_that_of_a_request(text: str, target
     found = promise_of(text, target)
     assert found.unclear
     assert not any((goal.quantile, goal.limit) in ((0.99, 20.0), (0.95, 30.0), (0.95, 0.04)) for goal in found.goals)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p95 first token 1 s, p95 all requests within 10 s",
+        "p95 first token 3 s, p95 images ready in 2 s",
+        "p95 first token 3 s, p95 done in 2 s",
+        "p95 first token 3 s, p95 Bilder 2 s",
+        "p95 first token 3 s, p95 画像 2 s",
+        "p95 first token 3 s, images: p95 2 s",
+        "inter-token p95 50 ms, p95 request done in 10 s",
+        "p95 first token 1 s, p95 10 s",
+        "p95 first token 1 s, p95 images ready in 2 s, p99 4 s",
+    ],
+)
+def test_only_what_names_nothing_else_is_of_what_was_named_before(text: str) -> None:
+    found = promise_of(text)
+    assert found.unclear
+    assert [goal.limit for goal in found.goals] in ([1.0], [3.0], [0.05])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p95 latency under 3 s for 95% of users",
+        "p95 latency under 3 s for 95% users",
+        "p95 latency under 3 s in 95% of 5-minute windows",
+        "p99 latency under 3 s for 99% of calendar days",
+        "p95 latency of all requests under 3 s for 95% of tenants",
+        "p95 latency under 3 s for 95% of requests in 95% of regions",
+        "latency under 3 s for 95% of users",
+        "95% of users get answers within 3 s",
+        "latency under 3 s in 95% of 5-minute windows",
+    ],
+)
+def test_a_share_of_users_or_of_the_time_is_no_quantile_of_requests(text: str) -> None:
+    found = promise_of(text)
+    assert (found.goals, len(found.unclear)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p95 latency 5 s per 100 tokens",
+        "p95 latency 200 ms per 1k tokens",
+        "p95 latency 200 ms for every  100-200 generated tokens",
+        "p95 latency 5 s / 1 000 tokens",
+        "p95 latency 5 s for each 100 output tokens",
+        "p95 first token 200 ms per 1k prompt tokens",
+    ],
+)
+def test_a_time_for_so_many_tokens_is_not_that_of_a_request(text: str) -> None:
+    found = promise_of(text)
+    assert (found.goals, found.unclear) == ((), (text,))
 
 
 @given(st.text(max_size=80), st.text(max_size=40))
@@ -393,6 +453,18 @@ def judged(key: str, claims: dict[str, Any], seen: dict[str, Any]) -> Judgement:
         (SLO, {"thresholds": [{**row, "shared": True} for row in read(f"{P95} > 2")]}, I, "others in one sum"),
         (SLO, {"thresholds": []}, I, "o rule of this endpoint watches"),
         (SLO, {"thresholds": read(f"{P95} > 0.8"), "alertmanager": {"none": True}}, I, "nobody is told"),
+        (
+            {"objective": "p95 first token 1 s, p95 all requests within 10 s"},
+            {"thresholds": read(f"{P95} > 1", f"{P95} > 10"), **AM},
+            I,
+            "p95 all requests within 10 s",
+        ),
+        (
+            {"objective": "p95 first token 3 s, p95 images ready in 2 s"},
+            {"thresholds": read(f"{P95} > 3"), **AM},
+            I,
+            "p95 images ready in 2 s",
+        ),
         ({**SLO, "objective": "answers within the goal"}, {"thresholds": []}, I, "cannot be held against a rule"),
         ({"objective": "it is good", "target": "always"}, {"thresholds": []}, I, "o number was understood"),
         ({"objective": "availability", "target": "99.9 %"}, {"thresholds": read(f"{ERRORS} > 0.0144")}, I, "multiple"),

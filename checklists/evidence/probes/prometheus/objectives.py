@@ -79,9 +79,17 @@ _FILL = re.compile(
     r"ms|s|secs?|seconds?|mins?|minutes?|milliseconds?|msec|requests?|images?)\b",
     re.I,
 )
-# A share of the time, not of the requests.
-_OF_TIME = re.compile(r"\bof (?:all |the )?(?:days?|weeks?|hours?|minutes?|time|windows?|intervals?|periods?)\b", re.I)
+_COMPARING = re.compile(
+    r"\b(?:within|under|below|over|above|exceeds?|in|less|more|than|at|most|least|up|to|are|is|be)\b", re.I
+)
+# A share of requests, of one kind perhaps ("chat requests"), and not of users or of days.
+_OF_REQUESTS = re.compile(
+    r"of\s+(?:all\s+)?(?:the\s+)?(?:[\w-]*[^\Ws]\s+)?"
+    r"(?:requests|answers|responses|calls|images|completions|queries|prompts|generations|tokens)\b",
+    re.I,
+)
 _SIZES = re.compile(r"(?<![\d,.])\d[\d,.]{0,12}\s?k?[\s-]?(?:(?:input|output|prompt|generated)[\s-])?tokens?\b", re.I)
+_PER = re.compile(r"\b(?:per|each|every)\b|(?<!\d)/", re.I)
 # Only a part of a request, or of the errors.
 _PART = re.compile(
     r"prefill|decod|wait|load|start|cold|retriev|network|tool|warm|overhead|cache|database|\bdb\b|"
@@ -141,11 +149,14 @@ def promise_of(text: str, target: str = "") -> Promise:
     target, other = _held(target[:300])
     clauses = [whole for clause in _clauses(text) if _amounts(whole := f"{clause} {target}".strip())]
     read = [_goal(clause) for clause in clauses]
-    # "p95 first token 1 s, p99 2 s": what is measured is said once.
+    # "p95 first token 1 s, p99 2 s": what is measured is said once. Not so where anything else may have been named, or
+    # where it would be promised twice.
     kinds = {goal.kind for goal in read if goal is not None and goal.quantile is not None}
     if len(kinds) == 1:
         kind = kinds.pop()
-        read = [goal or _goal(clause, kind) for goal, clause in zip(read, clauses, strict=True)]
+        both = [goal or _goal(clause, kind) for goal, clause in zip(read, clauses, strict=True)]
+        once = {(goal.kind, goal.quantile) for goal in both if goal is not None}
+        read = both if len(once) == len(set(both)) and None not in both else read
     goals = dict.fromkeys(goal for goal in read if goal is not None)
     unclear = tuple(clause[:100] for goal, clause in zip(read, clauses, strict=True) if goal is None)
     return Promise(tuple(goals), hold if hold is not None else other, unclear)
@@ -172,7 +183,10 @@ def _clauses(text: str) -> list[str]:
         for piece in filter(None, map(str.strip, part.split(":"))):
             if head and not _amounts(head):
                 found.pop()
-                piece = f"{head} {piece}" if any(pattern.search(head) for pattern in _TELLING) else piece
+                # "Images: p95 2 s" is not bare, but "SLO: p95 first token 1 s" says all there is.
+                needed = bool(_TIME.search(piece)) and _bare(piece)
+                needed = needed or any(pattern.search(head) for pattern in _TELLING)
+                piece = f"{head} {piece}" if needed else piece
             found.append(piece)
             head = piece
     return found
@@ -222,11 +236,12 @@ def _goal(text: str, kind: str = "") -> Goal | None:
     if share is not None and not 0 < share < 1:
         return None
     if times and times[0]:
-        bare = not re.search(r"[a-z]", _FILL.sub(" ", _QUANTILE.sub(" ", text)), re.I)
-        kind = _latency(text) or (kind if bare else "")
+        kind = _latency(text) or (kind if _bare(text) else "")
         if not kind or _FAILING.search(text) or (share is not None and share <= 0.5):
             return None
-        if share is not None and quantiles and (float(quantiles[0]) != shares[0] or _OF_TIME.search(text)):
+        if quantiles and share is not None and float(quantiles[0]) != shares[0]:
+            return None
+        if not all(_of_requests(text[one.end() :], bool(quantiles)) for one in _PERCENT.finditer(text)):
             return None
         if share is not None:
             return Goal(kind, times[0], share, budget=True)
@@ -244,9 +259,34 @@ def _goal(text: str, kind: str = "") -> Goal | None:
     return None
 
 
+def _bare(text: str) -> bool:
+    """Whether a text says how much and of how many, and not a word of what."""
+    for pattern in (_QUANTILE, _TIME, _PERCENT, _COMPARING):
+        text = pattern.sub(" ", text)
+    return not re.search(r"[^\W\d_]", text)
+
+
+def _of_requests(rest: str, quantile: bool) -> bool:
+    """Whether a share, by what follows it, is one of requests. Next to a quantile it is often one of something else
+    (``p95 latency 3 s for 95 % of users``), so that then nothing else may follow."""
+    rest = rest.replace("(", " ").lstrip()
+    if not quantile:
+        return bool(_OF_REQUESTS.match(rest)) or not re.match(r"of\b", rest, re.I)
+    if _WHOLE.match(rest):
+        return True
+    for _, pattern in _KINDS:
+        rest = pattern.sub(" ", rest)
+    return _bare(rest)
+
+
 def _latency(text: str) -> str:
     """Which latency a text speaks of; empty where that is not sure."""
     rest = _WHOLE.sub(" ", text)
+    sizes = rest
+    for _, pattern in _KINDS[:2]:
+        sizes = pattern.sub(" ", sizes)
+    if (per := _PER.search(sizes)) and re.search("token", sizes[per.end() :], re.I):
+        return ""  # "5 s per 100 tokens"
     kind = next((key for key, pattern in _KINDS if pattern.search(rest)), "")
     if kind == "end_to_end_seconds" and re.search("token", _SIZES.sub(" ", rest), re.I):
         return ""  # of a token, perhaps
