@@ -350,6 +350,22 @@ SCALING: list[Case] = [
     ({**REACT, "signal": "VRAM"}, {**HPA, "metrics": ["gpu_memory_used"]}, V, "scaled on gpu_memory_used"),
     ({**REACT, "signal": "VRAM"}, {**HPA, "metrics": ["memory"]}, C, "scaled on memory only"),
     ({**REACT, "signal": "KV cache at 80 %"}, {**HPA, "metrics": ["prefix_cache_hit_rate"]}, I, "a person must tell"),
+    *(
+        ({**REACT, "signal": "GPU utilisation"}, {**HPA, "metrics": [name]}, I, "a person must tell")
+        for name in (
+            *("DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE", "gpu_mem_used", "DCGM_FI_DEV_MEM_COPY_UTIL"),
+            *("vllm:gpu_cache_usage_perc", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_ENC_UTIL"),
+        )
+    ),
+    ({**REACT, "signal": "GPU temperature"}, {**HPA, "metrics": ["DCGM_FI_DEV_FB_USED"]}, I, "a person must tell"),
+    ({**REACT, "signal": "GPU memory"}, {**HPA, "metrics": ["DCGM_FI_DEV_MEM_COPY_UTIL"]}, I, "a person must tell"),
+    ({**REACT, "signal": "GPU temperature"}, {**HPA, "metrics": ["DCGM_FI_DEV_GPU_TEMP"]}, V, "scaled on"),
+    ({**REACT, "signal": "GPU memory"}, {**HPA, "metrics": ["gpu_mem_used"]}, V, "scaled on gpu_mem_used"),
+    # A time to the first token is one by every name; what is averaged over time is none.
+    ({**REACT, "signal": "TTFT"}, {**HPA, "metrics": ["vllm:time_to_first_token_seconds"]}, V, "scaled on vllm"),
+    ({**REACT, "signal": "time to first token"}, {**HPA, "metrics": ["ttft_seconds"]}, V, "scaled on ttft_seconds"),
+    ({**REACT, "signal": "waiting requests, averaged over time"}, HPA, V, "scaled on vllm_num_requests_waiting"),
+    ({**REACT, "signal": "GPU utilisation over time"}, UTIL, V, "scaled on DCGM_FI_DEV_GPU_UTIL"),
     # A word that says nothing of the signal makes no signal the same.
     ({**REACT, "signal": "tokens per second"}, RATE, I, "a person must tell"),
     ({**REACT, "signal": "requests in the queue"}, {**HPA, "metrics": ["requests_in_flight"]}, I, "a person must tell"),

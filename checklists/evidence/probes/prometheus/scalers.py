@@ -161,7 +161,7 @@ class ScalingStrategy(PrometheusProbe):
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
 _SAME |= {"flight": "running", "concurrent": "running", "fb": "memory", "framebuffer": "memory"}
-_SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
+_SAME |= {"mem": "memory", "kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
 
 
 def _of(text: str) -> frozenset[str]:
@@ -178,7 +178,8 @@ _IDLE = _of("""
 # Words that many signals share, and that tell only where there are no others.
 _VAGUE = _of("latency token tokens time usage utilization utilisation util length depth duration load request")
 # How long something takes is another signal than how much of it there is.
-_LONG = frozenset({"time", "latency", "duration", "delay"})
+_LONG = frozenset({"time", "latency", "duration", "delay", "ttft"})
+_OVER_TIME = re.compile(r"\bover (?:the )?time\b")  # how something is averaged
 
 
 _KEDA = re.compile(r"s\d+-")  # what it calls the metric of a trigger, also where its own metrics are not kept
@@ -191,7 +192,9 @@ _NOT = re.compile(
 _SIGNALS = _of("waiting running cache gpu first")
 _OTHERS = _SIGNALS | _of("requests request token tokens latency batch duration")
 # Of one thing, what else must be said by both or by neither.
-_ASPECTS = {"gpu": _of("memory"), "cache": _of("prefix hit hits")}
+_ASPECTS = [("cache", _of("prefix hit hits"))]
+_ASPECTS += [("gpu", _of(words)) for words in ("memory", "temp temperature", "power energy", "cache", "copy dram")]
+_ASPECTS += [("gpu", _of(words)) for words in ("clock clocks", "pcie nvlink", "enc dec encoder decoder", "fan")]
 
 
 def _more_than(signal: str, metrics: Iterable[str]) -> bool:
@@ -210,10 +213,16 @@ def _words(text: str) -> set[str]:
 def _same_signal(claimed: str, metric: str) -> bool:
     """Whether a signal in words means a metric: a telling word in common, and both of a GPU or neither."""
     ours, theirs = _words(claimed), _words(metric)
-    long, longer = (bool(_LONG & set(_NAMES.findall(text.casefold().replace("_", " ")))) for text in (claimed, metric))
     shared = ours & theirs
-    other = any(word in shared and bool(of & ours) != bool(of & theirs) for word, of in _ASPECTS.items())
-    return bool(shared) and not other and ("gpu" in ours) == ("gpu" in theirs) and long == longer
+    other = any(word in shared and bool(of & ours) != bool(of & theirs) for word, of in _ASPECTS)
+    if not shared or other or ("gpu" in ours) != ("gpu" in theirs):
+        return False
+    return "first" in shared or _is_long(claimed) == _is_long(metric)  # a first token is always waited for
+
+
+def _is_long(text: str) -> bool:
+    """Whether a signal is how long something takes."""
+    return bool(_LONG & set(_NAMES.findall(_OVER_TIME.sub(" ", text.casefold().replace("_", " ")))))
 
 
 def told(value: float | None) -> str:
