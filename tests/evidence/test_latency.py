@@ -157,6 +157,12 @@ def test_of_several_models_on_a_page_only_the_claimed_one_counts() -> None:
     now = probe.judge(ITEM, goal, seen, {"identity.name-version": {"model_id": "slow"}})
     assert (now.verdict, "another one than fast is claimed now" in now.reason) == ("inconclusive", True)
     assert judged(look(both, labels={"model_name": "slow"}, model_hint="fast"), p95_ms=500).verdict == "contradicted"
+    called = probe.judge(
+        ITEM, goal, look(both, model_hint="acme/Fast"), {"identity.name-version": {"model_id": "acme/Fast"}}
+    )
+    assert called.verdict == "verified", called.reason
+    twins = page({"acme/fast": WARM, "other/fast": WARM})
+    assert "counts several models" in judged(look(twins, model_hint="fast"), p95_ms=500).reason
     unknown = judged(look(both, model_hint="org/model"), p95_ms=500)
     assert unknown.verdict == "inconclusive"
     assert "counts several models (fast, slow)" in unknown.reason
@@ -164,7 +170,13 @@ def test_of_several_models_on_a_page_only_the_claimed_one_counts() -> None:
 
 @pytest.mark.parametrize(
     ("stack", "hint", "verdict"),
-    [("litellm", "chat", "inconclusive"), ("litellm", "embed", "verified"), ("vllm", "chat", "verified")],
+    [
+        ("litellm", "chat", "inconclusive"),
+        ("litellm", "embed", "verified"),
+        ("litellm", "Embed", "verified"),
+        ("litellm", "acme/embed", "verified"),
+        ("vllm", "chat", "verified"),
+    ],
 )
 def test_the_only_model_that_was_asked_for_at_a_proxy_may_be_another(stack: str, hint: str, verdict: str) -> None:
     text = page({"embed": WARM})

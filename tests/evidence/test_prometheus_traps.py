@@ -15,6 +15,7 @@ from tests.evidence.prometheus_cases import C, I, V, judged
 from tests.evidence.test_prometheus_scope import api, seen
 
 POD = {"namespace": "llm", "pod": "chat-0", "instance": "a:1"}
+RAY = "chat-raycluster-bcdfg"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,13 @@ POD = {"namespace": "llm", "pod": "chat-0", "instance": "a:1"}
         ([{**POD, "pod": f"chat{end}-7d9f8b6c5d-x2x4z"} for end in ("", "-canary", "-v2")], {}, ""),
         ([{**POD, "pod": f"chat-{end}"} for end in ("x2x4z", "bcd4z")], {}, ""),  # of a DaemonSet
         ([{**POD, "pod": f"chat-predictor-0000{n}-deployment-7d9f8b6c5d-x2x4z"} for n in (1, 2)], {}, ""),
+        # A cluster of Ray, also while another one takes over; two of them are two.
+        ([{**POD, "pod": f"{RAY}-{part}-x2x4z"} for part in ("head", "worker-gpu-group", "worker-default")], {}, ""),
+        ([{**POD, "pod": f"{RAY}-{part}-x2x4z"} for part in ("head", "gpu-group-worker", "cpu-worker")], {}, ""),
+        ([{**POD, "pod": f"chat-raycluster-{part}-head-x2x4z"} for part in ("bcdfg", "z2z4z")], {}, ""),
+        ([{**POD, "pod": f"{part}-x2x4z"} for part in ("chat-head", "embed-head", "chat-worker-a")], {}, "2 workloads"),
+        ([{**POD, "pod": f"{part}-x2x4z"} for part in ("chat-head", "chat-tokenizer")], {}, "2 workloads"),
+        ([{**POD, "pod": f"chat-worker-{part}-x2x4z"} for part in ("embed", "rerank")], {}, "2 workloads"),
         ([{**POD, "prometheus_replica": name} for name in ("p-0", "p-1")], {}, "add prometheus_replica"),
         (
             [{**POD, "job": name} for name in ("pods", "services")],
@@ -57,7 +65,10 @@ def test_labels_that_select_more_than_one_endpoint_are_too_wide(
     assert (observation.get("error") == "ambiguous", words in observation.get("why", "")) == (bool(words), True)
 
 
-@pytest.mark.parametrize(("hint", "ambiguous"), [("chat", True), ("embed", False), ("", False)])
+@pytest.mark.parametrize(
+    ("hint", "ambiguous"),
+    [("chat", True), ("embed", False), ("", False), ("Embed", False), ("acme/embed", False), ("acme/embed-2", True)],
+)
 def test_the_only_model_that_a_proxy_was_asked_for_may_be_another(hint: str, ambiguous: bool) -> None:
     with serving(api(["litellm_output_tokens_metric_total"], [{"requested_model": "embed", "model": "x"}])) as server:
         observation, _ = seen(server, labels={"job": "x"}, model_hint=hint)

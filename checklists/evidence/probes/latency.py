@@ -28,6 +28,7 @@ from checklists.evidence.probes.base import (
     text_of,
 )
 from checklists.evidence.probes.metrics_page import page_stack, place_of, read_page
+from checklists.evidence.probes.serving import named_so
 from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
 from checklists.evidence.stacks import PHASES, Meaning, Stack
 from checklists.evidence.units import factor
@@ -143,11 +144,13 @@ def _histogram(page: Page, name: str, meaning: Meaning, target: Target) -> tuple
         models = page.labels(f"{name}_bucket", label)
         if not models:
             continue
-        wanted = target.labels.get(label) or target.model_hint
+        own = target.labels.get(label)
+        wanted = own or target.model_hint
+        found = [one for one in models if one == own] if own else named_so(models, wanted)
         # A proxy shows only the models that were asked for, so that the only one may be another.
-        if wanted not in models and (len(models) > 1 or (wanted and label == "requested_model")):
+        if len(found) != 1 and (len(models) > 1 or (wanted and label == "requested_model")):
             return None, models[:10], ""
-        only = {label: wanted} if len(models) > 1 else {}
+        only = {label: found[0]} if len(models) > 1 else {}
         chosen = wanted if only and label not in target.labels else ""
         return page.histogram(name, {**meaning.labels, **only}), [], chosen
     return page.histogram(name, meaning.labels), [], ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -173,6 +173,14 @@ def called(rows: Iterable[Row], name: str) -> list[Row]:
     rows = list(rows)
     exact = [row for row in rows if is_called(row, name)]
     return exact or [row for row in rows if any(_but_for_its_owner(name, text_of(row.get(key))) for key in CALLED)]
+
+
+def named_so(names: Iterable[str], name: str) -> list[str]:
+    """Those of some models' names that are this name: to the letter, or else as people write it, or else without its
+    owner."""
+    names = list(names)
+    ways: tuple[Callable[[str, str], bool], ...] = (str.__eq__, same_name, _but_for_its_owner)
+    return next((found for same in ways if (found := [one for one in names if same(name, one)])), [])
 
 
 def _but_for_its_owner(one: str, other: str) -> bool:

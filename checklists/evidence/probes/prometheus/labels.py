@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from checklists.evidence.probes.base import joined
+from checklists.evidence.probes.serving import named_so
 from checklists.evidence.sources.prometheus import Series, any_of
 
 # The letters and digits of which Kubernetes makes the ends of names.
@@ -16,6 +17,8 @@ _OF_DEPLOYMENT = re.compile(rf"(.+)-{_RANDOM}{{5,10}}-{_RANDOM}{{5}}\Z")
 _SIBLING = re.compile(
     rf"-(?:{_RANDOM}{{5}}|canary|primary|stable|preview|active|blue|green|predictor|default|deployment|v\d{{1,4}}|\d{{1,5}})\Z"
 )
+# What follows the name of a Ray cluster in those of its pods, as KubeRay has named them over time.
+_OF_RAY = re.compile(r"head|worker(?:-.+)?|.+-worker")
 # The labels that tell the model, the first that there is; LiteLLM's ``model`` is what stands behind the requested one.
 MODELS = ("model_name", "requested_model", "model")
 # Labels by which the same differs that is scraped twice: by two servers that are asked together, or by two jobs.
@@ -34,12 +37,12 @@ def too_wide(found: Iterable[Series], labels: Mapping[str, str], claimed: str = 
         name = next((name for name in MODELS if held[name]), "")
         if name and len(held[name]) > 1:
             return f"{len(held[name])} models ({joined(held[name], 3)}); add {name}"
-        if claimed and name == "requested_model" and claimed not in held[name]:
+        if claimed and name == "requested_model" and not named_so(held[name], claimed):
             return f"requests for {held[name][0]} only, which is not the claimed model by name; add {name}"
     spaces = sorted({space for one in found if (space := one.label("namespace"))})
     if len(spaces) > 1:
         return f"pods in {len(spaces)} namespaces ({joined(spaces, 3)}); add namespace"
-    works = sorted({_family(workload_of(pod)) for one in found if (pod := one.label("pod"))})
+    works = _workloads(pod for one in found if (pod := one.label("pod")))
     if len(works) > 1 and not any(held.values()):
         told = f"pods of {len(works)} workloads ({joined(works, 3)}), whose model no label tells"
         return f"{told}; add a label that only one has"
@@ -48,6 +51,16 @@ def too_wide(found: Iterable[Series], labels: Mapping[str, str], claimed: str = 
         if len(apart) < len(found):
             return f"what several {words} scraped of the same replicas; add {twin}"
     return ""
+
+
+def _workloads(pods: Iterable[str]) -> list[str]:
+    """The workloads of these pods, versions of one taken together, and the head of a Ray cluster with its workers."""
+    names = {_family(workload_of(pod)) for pod in pods}
+    heads = [name.removesuffix("head") for name in names if name.endswith("-head")]
+    for head in heads:
+        rest = {name for name in names if not (name.startswith(head) and _OF_RAY.fullmatch(name, len(head)))}
+        names = rest | {_family(head.removesuffix("-"))}
+    return sorted(names)
 
 
 def _family(workload: str) -> str:

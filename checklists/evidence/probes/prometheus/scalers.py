@@ -160,8 +160,9 @@ class ScalingStrategy(PrometheusProbe):
 
 
 _SAME = {"queue": "waiting", "queued": "waiting", "pending": "waiting", "concurrency": "running", "inflight": "running"}
-_SAME |= {"flight": "running", "concurrent": "running", "fb": "memory", "framebuffer": "memory"}
-_SAME |= {"mem": "memory", "kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
+_SAME |= {"flight": "running", "concurrent": "running"}
+_SAME |= {"fb": "memory", "framebuffer": "memory", "mem": "memory"}
+_SAME |= {"kv": "cache", "dcgm": "gpu", "ttft": "first", "qps": "requests", "rps": "requests", "throughput": "requests"}
 
 
 def _of(text: str) -> frozenset[str]:
