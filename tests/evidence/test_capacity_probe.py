@@ -77,6 +77,18 @@ def test_what_only_may_fit_is_inconclusive_with_the_numbers(gpus: str, more: dic
     assert "GiB" in found.reason
 
 
+@pytest.mark.parametrize(
+    "gpus", ["Ada/RTX 4090", "NVIDIA / RTX 4090", "1 node / 1x RTX 4090", "16 vCPU and 1x RTX 4090"]
+)
+def test_what_stands_before_the_type_of_gpu_is_no_unknown_gpu(gpus: str) -> None:
+    assert judged(RUNTIME, on(gpus)).verdict == "contradicted"
+    assert judged(RUNTIME, on(f"Trainium / {gpus}")).verdict == "inconclusive"
+
+
+def test_a_gpu_that_is_not_known_is_named_once() -> None:
+    assert judged(RUNTIME, on("H100 (80 GB, best in class)")).reason.count("best in class") == 1
+
+
 def test_room_for_fewer_full_sequences_than_claimed_is_told_but_no_contradiction() -> None:
     found = judged(RUNTIME, on("A100 80 GB"))
     assert "3 such sequences fit at once" in found.reason

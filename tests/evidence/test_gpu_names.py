@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checklists.evidence.probes.gpu_names import same_gpu
+from checklists.evidence.probes.gpu_names import same_gpu, types_in
 
 H100, A100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB"
 
@@ -50,6 +50,14 @@ H100, A100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB"
         ("A100 (min 40 GB)", A100, None),
         ("int4 on L4", "NVIDIA L4", True),
         ("A100+", H100, None),
+        *((f"A100 {more}", H100, None) for more in ("and up", "or upwards", "or greater", "or more powerful")),
+        *((f"A100 {more}", H100, None) for more in ("or faster", "or comparable", "or bigger", "or equal", "/any")),
+        ("A100/any", H100, None),
+        ("A100 (or any GPU with 80 GB)", H100, None),
+        ("A100 and any other", H100, None),
+        ("any of A100, L40S", H100, False),
+        ("any A100", H100, False),
+        ("A100, for faster answers", H100, False),
         ("the fast ones", H100, None),
     ],
 )
@@ -90,3 +98,20 @@ def test_the_memory_in_the_name_of_a_superchip_is_that_of_its_cpu() -> None:
 )
 def test_a_name_that_may_mean_another_gpu_or_none_decides_nothing(claimed: str, told: str) -> None:
     assert same_gpu(claimed, told) is None
+
+
+@pytest.mark.parametrize(
+    ("claimed", "types"),
+    [
+        ("Hopper/H100", ["H100"]),
+        ("NVIDIA / H100", ["H100"]),
+        ("1 node / 8x H100", ["8x H100"]),
+        ("16 vCPU and 1x L4", ["1x L4"]),
+        ("H100 / NVIDIA", ["H100   NVIDIA"]),
+        ("Trainium / H100", ["Trainium", "H100"]),
+        ("CPU or L4", ["CPU", "L4"]),
+        ("Hopper", ["Hopper"]),
+    ],
+)
+def test_what_stands_before_the_first_type_is_none_unless_it_may_be_one(claimed: str, types: list[str]) -> None:
+    assert types_in(claimed) == types

@@ -214,7 +214,7 @@ def _setting(said: Mapping[str, Claims], model: Model) -> Setting:
     largest = _whole(entered.get("max_input")) if entered.get("unit") == "tokens" else None
     return Setting(
         kinds=tuple(gpu for found in named.values() for gpu in found),
-        unknown=tuple(unknown),
+        unknown=tuple(dict.fromkeys(unknown)),
         count=count,
         tensor=tensor,
         pipeline=pipeline,

@@ -11,7 +11,11 @@ _MEMORY = re.compile(r"\d+gb\Z")
 _NO_CHIP = re.compile(r"(?:fp|bf|int|nf|mx|sm|cc)\d+\Z")
 # Who writes this means more types than are named.
 _AT_LEAST = re.compile(
-    r"(?<=\w)\+(?!\s*\w)|[≥>]|\b(?:newer|later|better|higher|above|least|min|minimum|similar|equivalent|class)\b", re.I
+    r"(?<=\w)\+(?!\s*\w)|[≥>]"
+    r"|\b(?:newer|later|better|higher|above|least|min|minimum|similar|comparable|equivalent|class)\b"
+    r"|(?:\b(?:or|and)|/)\s*(?:up(?:wards?)?|greater|faster|bigger|larger|stronger|equal(?:ly)?|more|any(?!\s+of))\b"
+    r"|\bany\s+(?:other|gpus?|accelerators?|cards?)\b",
+    re.I,
 )
 _DENIED = re.compile(r"\b(?:no|not|never|without|except|excluding)\b", re.I)
 # Types that people call by another's name: which one is meant is not clear.
@@ -21,6 +25,11 @@ _KINDS = frozenset({"ti", "super", "ada", "pro", "blackwell", "laptop", "mobile"
 _FORM = re.compile(r"(sxm|pcie|nvl|oam)\d?\Z")
 # Instances, or families of them, which have GPUs and are none: a2-ultragpu, g5.xlarge, p4d.
 _INSTANCES = re.compile(r".*(?:xlarge|[a-z]gpu|standard)|(?:p[2-6]|g[2-7]|a[234]|inf\d|trn\d)[a-z]{0,3}\Z")
+# Accelerators, and what else a model may run on, by names without a number.
+_UNNUMBERED = re.compile(
+    r"\b(?:trainium|inferentia|neuron|gaudi|habana|tpus?|titan|instinct|radeon|quadro|tesla|geforce|apple|macs?|cpus?)\b",
+    re.I,
+)
 _OTHERWISE = re.compile(r"[/,;|+&\n]|\bor\b|\band\b", re.I)
 # Of a superchip the name tells the memory of its CPU.
 _SUPERCHIPS = frozenset({"gh200"})
@@ -69,8 +78,8 @@ def _forms(words: set[str]) -> set[str]:
 
 
 def types_in(claimed: str) -> list[str]:
-    """The parts of a claim, each of which names a type (``H100 or A100``); the first may name none, and a memory size
-    alone belongs to the type before it."""
+    """The parts of a claim, each of which names a type (``H100 or A100``): a memory size alone belongs to the type
+    before it. What stands before the first (``AWS / A100``) counts only if it may be a type too, or is all."""
     text = re.sub(r"(\d+)\s*/\s*(\d+)\s*gi?b\b", r"\1gb \2gb", claimed, flags=re.I)
     found: list[str] = []
     for part in _OTHERWISE.split(text):
@@ -78,6 +87,8 @@ def types_in(claimed: str) -> list[str]:
             found[-1] += f" {part}"
         else:
             found.append(part)
+    if len(found) > 1 and not _chips(_words(found[0])) and not _UNNUMBERED.search(found[0]):
+        del found[0]
     return [part.strip() for part in found]
 
 
