@@ -37,9 +37,12 @@ GPU_IDS = ("UUID", "uuid", "gpu_uuid", "gpu_id", "serial_number", "gpu")
 GPU_MODELS = ("modelName", "card_series", "card_model", "name")  # AMD may call a model by the number of its part
 # How the job or pool of a GPU exporter is usually named: what else has a GPU in its name may be a model server.
 GPU_EXPORTERS = re.compile(
-    r"dcgm|amd-metrics|device-metrics|\b(?:gpus?|nvidia|rocm|habana|gaudi)\Z"
+    r"dcgm|amd-metrics|device-metrics|\A(?:gpus?|nvidia|rocm|habana|gaudi)\Z"
     r"|(?:gpu|nvidia|rocm|amd|habana|gaudi).*(?:export|metric|monitor|smi)",
     re.I,
+)
+MODEL_SERVERS = re.compile(
+    r"\A(?!.*dcgm).*(?:llm|sglang|triton|ollama|inference|model|serving|(?<![a-z])(?:nim|tgi|tei)(?![a-z]))", re.I
 )
 # What Kubernetes calls a GPU, as kube-state-metrics writes it.
 GPU_RESOURCES = ("nvidia_com_gpu", "amd_com_gpu", "habana_ai_gaudi", "gpu_intel_com_i915", "gpu_intel_com_xe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,15 @@ from checklists.evidence.probes.prometheus.failures import (
 )
 from checklists.evidence.probes.prometheus.load import short, value_of
 from checklists.evidence.probes.visit import Claims, Observation, Target, Visit
-from checklists.evidence.sources.exporters import ERROR_CLASSES, FINE, GATEWAYS, GPU_EXPORTERS, GPU_SERIES, may_count
+from checklists.evidence.sources.exporters import (
+    ERROR_CLASSES,
+    FINE,
+    GATEWAYS,
+    GPU_EXPORTERS,
+    GPU_SERIES,
+    MODEL_SERVERS,
+    may_count,
+)
 from checklists.evidence.sources.prometheus import is_metric
 from checklists.evidence.stacks import CACHE_MEANINGS, COUNTER_MEANINGS, PHASES, Stack
 
@@ -142,7 +151,7 @@ class GpuVisible(PrometheusProbe):
         targets = await scope.prometheus.targets()
         if targets.error and not gpus:
             return targets.problem
-        exporters = [row for row in targets.items if any(map(_of_gpus, (row.pool, row.labels.get("job", ""))))]
+        exporters = [row for row in targets.items if _of_gpus(row.pool, row.labels.get("job", ""))]
         down = [row for row in exporters if row.health == "down"]
         return {
             "name": name,
@@ -179,8 +188,13 @@ class GpuVisible(PrometheusProbe):
         return inconclusive(why, claimed="GPU use visible", observed="none", rule=words["rule"])
 
 
-def _of_gpus(job: str) -> bool:
-    return bool(GPU_EXPORTERS.search(job[:200]))
+def _of_gpus(pool: str, job: str) -> bool:
+    """Whether a target is named like a GPU exporter. Of ``podMonitor/namespace/name/0`` only the name says so."""
+    names = [_NUMBERED.sub("", name[:200]).rpartition("/")[2] for name in (pool, job)]
+    return any(map(GPU_EXPORTERS.search, names)) and not any(map(MODEL_SERVERS.search, names))
+
+
+_NUMBERED = re.compile(r"/\d+\Z")
 
 
 class ThroughputVisible(PrometheusProbe):
