@@ -143,8 +143,15 @@ MEMORY = {
     "upper": 71680.0,
     "lower": 70656.0,
     "requests": 900.0,
+    "workers": False,
 }
 PEAK_MEMORY: list[Case] = [
+    (
+        {"gib_per_replica": 72},
+        {k: v for k, v in MEMORY.items() if k != "workers"},
+        I,
+        "an earlier version of the probe",
+    ),
     ({"gib_per_replica": 72}, MEMORY, V, "70 GiB: the largest DCGM_FI_DEV_FB_USED"),
     ({"gib_per_replica": 60}, MEMORY, C, "69 GiB"),
     ({"gib_per_replica": 69.5}, MEMORY, I, "Between 69 and 70 GiB"),
@@ -239,7 +246,8 @@ GPUS: list[Case] = [
     ({}, H100, I, "Seen: NVIDIA H100"),
 ]
 STARTS: list[Case] = [
-    ({"seconds": 100}, {"pods": [60.0, 90.0]}, V, "60 to 90 s from the start of a pod"),
+    ({"seconds": 100}, {"pods": [60.0, 90.0], "unchecked": 0}, V, "60 to 90 s from the start of a pod"),
+    ({"seconds": 100}, {"pods": [60.0, 90.0]}, I, "an earlier version of the probe"),
     ({"seconds": 50}, {"pods": [40.0, 90.0, 95.0]}, C, "90 s in the middle"),
     ({"seconds": 92}, {"pods": [60.0, 70.0, 95.0]}, I, "some took longer"),
     ({"seconds": 100}, {"pods": [3.0, 4.0], "unchecked": 2}, I, "no readiness probe"),
@@ -269,6 +277,19 @@ WARM: list[Case] = [
         "may be those of the warm-up itself",
     ),
     ({"steps": "Twenty images at each of the three sizes"}, restart(FAST, FAST), V, "no slower"),
+    *(
+        ({"steps": steps}, restart(SLOW, FAST), C, "median between 1 and 2.5 s at first")
+        for steps in (
+            "weights and CUDA graphs loaded for the full context",
+            "container image pre-pulled",
+            "container images pre-pulled",
+            "graphs recalled from a cache",
+        )
+    ),
+    *(
+        ({"steps": steps}, restart(SLOW, FAST), I, "may be those of the warm-up itself")
+        for steps in ("warmup_requests: 20", "A query of each kind", "dummy inferences", "it generates 100 tokens")
+    ),
     ({"steps": "graphs"}, restart(histogram(0, 0, 0, 100, 100, 100), FAST), I, "too coarse"),
     ({"steps": "graphs"}, restart(histogram(0, 0, 0, 0, 0, 100), histogram(0, 0, 0, 0, 0, 100)), I, "too coarse"),
     ({"steps": "graphs"}, restart(histogram(0, 5, 5, 5, 5, 5), FAST), I, "fewer than 20"),

@@ -296,6 +296,14 @@ def test_a_limit_that_only_the_refusal_states_counts() -> None:
     assert beyond(tokens(512), routes(table), stack="openai")[0].verdict == "verified"
 
 
+def test_acceptance_that_an_earlier_version_stored_without_looking_into_it_decides_nothing() -> None:
+    claims = {"max_input": 8, "unit": "items"}
+    stored: dict[str, Any] = {"wanted": 8, "unit": "items", "beyond": 9, "status": 200, "counted": None, "alive": True}
+    assert judge(BEYOND, LIMITS, claims, {**stored, "lacking": ""}).verdict == "contradicted"
+    judgement = judge(BEYOND, LIMITS, claims, stored)
+    assert (judgement.verdict, "an earlier version of the probe" in judgement.reason) == ("inconclusive", True)
+
+
 def test_acceptance_beyond_the_limit_is_contradicted() -> None:
     answer = completion(usage={"prompt_tokens": 100_000})
     table = {"/v1/models": MODELS, "POST /v1/chat/completions": answer}

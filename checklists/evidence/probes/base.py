@@ -145,6 +145,11 @@ def list_of(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def unread(observation: Observation, key: str) -> str:
+    """Why an observation decides nothing that lacks what the probe did not read when it was stored; else empty."""
+    return "" if key in observation else "This was measured by an earlier version of the probe; probe again."
+
+
 def plain(number: float) -> str:
     """A number as people write it: no exponent, no trailing zeros."""
     return f"{number:.6f}".rstrip("0").rstrip(".") if number < 1e15 else f"{number:.3g}"

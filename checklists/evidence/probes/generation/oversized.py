@@ -21,6 +21,7 @@ from checklists.evidence.probes.base import (
     number_of,
     plain,
     text_of,
+    unread,
 )
 from checklists.evidence.probes.generation import media, requests
 from checklists.evidence.probes.generation.inputs import alive, words
@@ -215,6 +216,8 @@ def _judged(wanted: float, unit: str, observation: Observation, claimed: dict[st
         return Judgement(
             INCONCLUSIVE, reason=f"{sent} was answered {status:.0f}, which says nothing of its size.", **found
         )
+    if counted is None and (why := unread(observation, "lacking")):
+        return Judgement(INCONCLUSIVE, reason=why, **found)
     if counted is None and (lacking := text_of(observation.get("lacking"))):
         return Judgement(INCONCLUSIVE, reason=f"{sent} was neither refused nor surely read. {lacking}", **found)
     cut = unit == "tokens" and counted is not None and counted <= CUT * beyond

@@ -21,6 +21,7 @@ from checklists.evidence.probes.base import (
     number_of,
     plain,
     text_of,
+    unread,
 )
 from checklists.evidence.probes.prometheus.base import (
     KUBERNETES,
@@ -121,6 +122,8 @@ class ColdStart(PrometheusProbe):
                 return inconclusive(
                     why, claimed=plain(wanted), observed=spread, unit="s", rule=words["rule"], samples=len(took)
                 )
+            if max(took) <= wanted and (why := unread(observation, "unchecked")):
+                return inconclusive(why, claimed=plain(wanted), observed=spread, unit="s", rule=words["rule"])
             if max(took) <= wanted:
                 reason = f"{spread} {source}."
                 return Judgement(VERIFIED, observed=short(max(took)), reason=reason, samples=len(took), **words)
@@ -149,7 +152,8 @@ class ColdStart(PrometheusProbe):
 
 # Words for a warm-up that asks the server, which counts that too.
 _OWN_REQUESTS = re.compile(
-    r"request|prompt|\bcalls?\b|quer(?:y|ies)|image|sentence|text|answer|generat|inference|sample|dummy|synthetic|curl",
+    r"(?<![a-z])(?:requests?|prompts?|calls?|quer(?:y|ies)|(?<!container )images|sentences?|texts|answers?|completions?"
+    r"|generat(?:es?|ed|ing|ions?)|inferences?|samples?|dummy|dummies|synthetic|curl)(?![a-z])",
     re.I,
 )
 

@@ -17,6 +17,7 @@ from checklists.evidence.probes.base import (
     number_of,
     plain,
     text_of,
+    unread,
 )
 from checklists.evidence.probes.prometheus.base import (
     MIN_SAMPLES,
@@ -135,6 +136,8 @@ class PeakMemory(PrometheusProbe):
             return Judgement(CONTRADICTED, observed=short(lower), reason=f"{short(lower)} GiB: {source}.", **words)
         if upper > wanted:
             why = f"Between {short(lower)} and {short(upper)} GiB: {source}. Whether the claim holds cannot be told."
+            return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
+        if why := unread(observation, "workers"):
             return inconclusive(why, claimed=plain(wanted), observed=short(upper), unit="GiB", rule=words["rule"])
         if observation.get("workers") is True:
             why = f"{short(upper)} GiB: {source}. Of a replica that spans several pods, this is the first one's alone."
