@@ -384,6 +384,8 @@ SCALING: list[Case] = [
     ({**REACT, "signal": "GPU memory"}, {**HPA, "metrics": ["gpu_mem_used"]}, V, "scaled on gpu_mem_used"),
     # A time to the first token is one by every name; what is averaged over time is none.
     ({**REACT, "signal": "TTFT"}, {**HPA, "metrics": ["vllm:time_to_first_token_seconds"]}, V, "scaled on vllm"),
+    ({**REACT, "signal": "first token in 2 s"}, {**HPA, "metrics": ["vllm:time_to_first_token_seconds"]}, V, "on vllm"),
+    ({**REACT, "signal": "first-come queue"}, {**HPA, "metrics": ["ttft_seconds"]}, I, "a person must tell"),
     ({**REACT, "signal": "time to first token"}, {**HPA, "metrics": ["ttft_seconds"]}, V, "scaled on ttft_seconds"),
     ({**REACT, "signal": "waiting requests, averaged over time"}, HPA, V, "scaled on vllm_num_requests_waiting"),
     ({**REACT, "signal": "GPU utilisation over time"}, UTIL, V, "scaled on DCGM_FI_DEV_GPU_UTIL"),

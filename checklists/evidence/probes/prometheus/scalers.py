@@ -216,14 +216,14 @@ def _same_signal(claimed: str, metric: str) -> bool:
     ours, theirs = _words(claimed), _words(metric)
     shared = ours & theirs
     other = any(word in shared and bool(of & ours) != bool(of & theirs) for word, of in _ASPECTS)
-    if not shared or other or ("gpu" in ours) != ("gpu" in theirs):
-        return False
-    return "first" in shared or _is_long(claimed) == _is_long(metric)  # a first token is always waited for
+    alike = ("gpu" in ours) == ("gpu" in theirs) and _is_long(claimed) == _is_long(metric)
+    return bool(shared) and not other and alike
 
 
 def _is_long(text: str) -> bool:
-    """Whether a signal is how long something takes."""
-    return bool(_LONG & set(_NAMES.findall(_OVER_TIME.sub(" ", text.casefold().replace("_", " ")))))
+    """Whether a signal is how long something takes, as of a first token everything is."""
+    words = set(_NAMES.findall(_OVER_TIME.sub(" ", text.casefold().replace("_", " "))))
+    return bool(_LONG & words) or {"first", "token"} <= words
 
 
 def told(value: float | None) -> str:
