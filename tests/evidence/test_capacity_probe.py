@@ -85,6 +85,14 @@ def test_what_stands_before_the_type_of_gpu_is_no_unknown_gpu(gpus: str) -> None
     assert judged(RUNTIME, on(f"Trainium / {gpus}")).verdict == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    "gpus", ["2 nodes / 1x RTX 4090", "1x RTX 4090 / 2 nodes", "1x RTX 4090 on 2 nodes", "2-node / 1x RTX 4090"]
+)
+def test_how_many_gpus_each_of_several_nodes_has_is_not_how_many_there_are(gpus: str) -> None:
+    assert judged(RUNTIME, on(gpus, split={})).verdict == "inconclusive"
+    assert judged(RUNTIME, on("1 node / 1x RTX 4090", split={})).verdict == "contradicted"
+
+
 def test_a_gpu_that_is_not_known_is_named_once() -> None:
     assert judged(RUNTIME, on("H100 (80 GB, best in class)")).reason.count("best in class") == 1
 

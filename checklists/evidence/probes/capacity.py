@@ -53,6 +53,10 @@ _SIZE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)\s*([bmBM])\Z")
 _SCALE = {"b": 1e9, "m": 1e6}
 ROUNDED = 0.9  # "8b" stands for anything from a little less on
 _TOKENS = re.compile(r"(\d[\d,.']*)\s*(k)?\s*(?:input\s+)?tokens?\b", re.IGNORECASE)
+_NODES = re.compile(
+    r"\b(?:nodes|servers|machines|hosts|instances|boxes)\b|(?:[2-9]|\d\d)[\s-]*(?:node|server|machine|host|dgx|hgx)\b",
+    re.I,
+)
 NEED = (
     "Contradicted if the weights and the cache of one sequence, in the narrowest precision claimed and with nothing "
     "kept twice, exceed the memory printed on the GPUs' boxes. Arithmetic does not show what a server is set to."
@@ -203,7 +207,9 @@ def _setting(said: Mapping[str, Claims], model: Model) -> Setting:
     named = {text: gpus_named(text) for text in texts}
     unknown = [text for text, found in named.items() if not found] + list(filter(names_a_least, claimed))
     tensor, pipeline = _whole(split.get("tensor_parallel")), _whole(split.get("pipeline_parallel"))
-    counted = {count for text in texts if (count := count_of(text)) is not None}
+    counted = {count for text in (*claimed, *texts) if (count := count_of(text)) is not None}
+    if any(map(_NODES.search, claimed)):  # how many GPUs are named may be those of each
+        counted = set()
     count = _whole(split.get("gpus"))
     if count is None:
         count = max((tensor or 0) * (pipeline or 1), counted.pop() if len(counted) == 1 else 0) or None
